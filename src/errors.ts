@@ -1,0 +1,49 @@
+/**
+ * What a user can meet and mend: one error, one cause, one hint. Anything else that is thrown is a bug.
+ *
+ * `code` is stable and is what `--json` prints; `message` is one line that names the cause; `hint` is one line that
+ * says what to do. Neither ever holds a credential.
+ */
+export class ForerunError extends Error {
+  override readonly name = 'ForerunError'
+  readonly code: ErrorCode
+  readonly hint: string | undefined
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause })
+    this.code = code
+    this.hint = options.hint
+  }
+}
+
+export type ErrorCode =
+  | 'usage' // words on the command line that cannot be understood
+  | 'permission' // not root, or systemd refused the caller
+  | 'interrupted' // Ctrl-C, SIGTERM, SIGHUP
+  | 'settings' // forerun.conf or another settings file
+  | 'reference' // not an image reference or digest
+  | 'name' // not a name for a container
+  | 'image-not-found' // no such repository, tag, digest, or stored image
+  | 'image-in-use'
+  | 'platform' // the image has no manifest for this host
+  | 'not-an-image' // an artifact, a chart, an attestation, a schema 1 manifest
+  | 'manifest' // a manifest, index or configuration that breaks its specification
+  | 'registry' // the registry cannot be reached, refuses, or misbehaves
+  | 'unauthorized' // 401 or 403
+  | 'digest' // bytes that are not what their digest, size or diff id says
+  | 'layer' // a truncated or malformed compressed stream or tar archive
+  | 'limit' // over a limit that protects the host
+  | 'exports' // the metadata under /exports
+  | 'template' // a template that cannot be rendered
+  | 'configuration' // config.json against the OCI runtime specification
+  | 'variable' // --set
+  | 'runtime' // no OCI runtime
+  | 'rootfs' // --rootfs
+  | 'file-exists' // a unit or tmpfiles file in the way
+  | 'container-not-found'
+  | 'systemd' // systemd refused, a job failed, no bus
+  | 'unit' // a unit that systemd cannot load
+  | 'store' // a damaged store
+  | 'disk-full'
+  | 'host-file' // the host's file system refused
+  | 'locked'
