@@ -55,3 +55,16 @@ export function byteString(text: string): ByteString {
 export function displayPath(path: ByteString): string {
   return pathBytes(path).toString('utf8')
 }
+
+/**
+ * Takes a layer in the order of its archive. Calls are synchronous: what a receiver throws ends the reading. After an
+ * `entry` of kind `file` come its bytes as `content` and `hole`, whose lengths add up to `size`, and then `endFile`.
+ */
+export interface LayerReceiver {
+  entry(entry: LayerEntry): void
+  /** The buffer is the reader's: it is valid during the call only. */
+  content(bytes: Buffer): void
+  /** `length` zero bytes that the archive did not store (a sparse file). */
+  hole(length: number): void
+  endFile(): void
+}
