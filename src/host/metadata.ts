@@ -1,0 +1,54 @@
+import { chmodSync, fchmodSync, fchownSync, lchownSync } from 'node:fs'
+import { ForerunError } from '../errors.ts'
+import { type ByteString, displayPath, type Metadata, pathBytes } from '../tree/entry.ts'
+import { setExtendedAttribute, setExtendedAttributeOfOpenFile, setTimes, setTimesOfOpenFile } from './system-calls.ts'
+
+/**
+ * A name as Node's file functions take it: text where every byte is ASCII, else a Buffer, so that no byte is changed.
+ * The text is quicker.
+ */
+export function filePath(path: ByteString): string | Buffer {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
+  return /^[\x00-\x7f]*$/.test(path) ? path : pathBytes(path)
+}
+
+/**
+ * Gives a name its owner, mode, extended attributes and modification time, in the order in which none undoes another:
+ * a change of owner clears setuid and file capabilities, and everything changes times. Never follows a symbolic link.
+ *
+ * @throws ForerunError `store` where the file system cannot hold an extended attribute.
+ */
+export function applyMetadata(path: ByteString, metadata: Metadata, options: { symlink: boolean }): void {
+  const name = filePath(path)
+  const bytes = pathBytes(path)
+  lchownSync(name, metadata.uid, metadata.gid)
+  if (!options.symlink) chmodSync(name, metadata.mode)
+  for (const [attribute, value] of metadata.xattrs) {
+    orUnsupported(path, attribute, () => setExtendedAttribute(bytes, pathBytes(attribute), value))
+  }
+  setTimes(bytes, metadata.mtime.seconds, metadata.mtime.nanoseconds)
+}
+
+/** As `applyMetadata`, for an open regular file; `path` is for messages. */
+export function applyMetadataToOpenFile(fd: number, metadata: Metadata, path: ByteString): void {
+  fchownSync(fd, metadata.uid, metadata.gid)
+  fchmodSync(fd, metadata.mode)
+  for (const [attribute, value] of metadata.xattrs) {
+    orUnsupported(path, attribute, () => setExtendedAttributeOfOpenFile(fd, pathBytes(attribute), value))
+  }
+  setTimesOfOpenFile(fd, metadata.mtime.seconds, metadata.mtime.nanoseconds)
+}
+
+function orUnsupported(path: ByteString, attribute: ByteString, set: () => void): void {
+  try {
+    set()
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    if (code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'EPERM') throw cause
+    const message = `the extended attribute '${displayPath(attribute)}' of '${displayPath(path)}' cannot be set (${code})`
+    throw new ForerunError('store', message, {
+      cause,
+      hint: 'Put the store on a file system with extended attributes, such as ext4, XFS or btrfs.',
+    })
+  }
+}

@@ -1,0 +1,41 @@
+import { join } from 'node:path'
+
+/** Where things lie on the host. Absolute, and beneath the root that forerun works on. */
+export interface HostPaths {
+  readonly store: string
+  /** Deployments `NAME.0` and `NAME.1`, and the link `NAME` to the one in use. */
+  readonly containers: string
+  readonly journal: string
+  readonly lock: string
+  readonly units: string
+  readonly tmpfiles: string
+}
+
+export function hostPaths(places: { store: string; containers: string }): HostPaths {
+  return {
+    store: places.store,
+    containers: places.containers,
+    journal: '/var/lib/forerun/journal',
+    lock: '/run/forerun/lock',
+    units: '/etc/systemd/system',
+    tmpfiles: '/etc/tmpfiles.d',
+  }
+}
+
+/** Name of the unit of a container. */
+export function unitName(container: string): string {
+  return `${container}.service`
+}
+
+export function unitPath(paths: HostPaths, container: string): string {
+  return join(paths.units, unitName(container))
+}
+
+/** The one drop-in of forerun. */
+export function dropInPath(paths: HostPaths, container: string): string {
+  return join(paths.units, `${unitName(container)}.d`, '10-forerun.conf')
+}
+
+export function tmpfilesPath(paths: HostPaths, container: string): string {
+  return join(paths.tmpfiles, `${container}.conf`)
+}

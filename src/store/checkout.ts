@@ -1,0 +1,89 @@
+import { closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { ForerunError } from '../errors.ts'
+import { applyMetadata, filePath } from '../host/metadata.ts'
+import { makeNode, nodeTypes } from '../host/system-calls.ts'
+import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
+import type { DirectoryNode, TreeNode } from '../tree/node.ts'
+import { type CheckoutMethod, type PlaceObject, placeObjects } from './checkout-method.ts'
+import { objectPath } from './object.ts'
+
+/**
+ * Makes a merged tree real at `target`, which must not exist: every directory is made here and nothing that lies on the
+ * disk is followed. Names of one file are names of one inode again. Not durable by itself.
+ *
+ * @throws ForerunError `store` when an object is missing, `interrupted` when the signal is raised.
+ */
+export async function checkOut(
+  store: string,
+  tree: DirectoryNode,
+  options: { target: string; method: CheckoutMethod; shared: boolean; signal: AbortSignal },
+): Promise<void> {
+  const target = byteString(options.target)
+  const checkout: Checkout = {
+    store,
+    place: placeObjects(options.method, options.shared),
+    placed: new Map(),
+    signal: options.signal,
+    yielded: performance.now(),
+  }
+  await makeDirectory(checkout, target, tree)
+}
+
+interface Checkout {
+  readonly store: string
+  readonly place: PlaceObject
+  /** Where an inode lies already, for its further names. */
+  readonly placed: Map<TreeNode, ByteString>
+  readonly signal: AbortSignal
+  /** When the event loop last had its turn, so that a signal is heard. Milliseconds. */
+  yielded: number
+}
+
+async function makeDirectory(checkout: Checkout, path: ByteString, directory: DirectoryNode): Promise<void> {
+  await hearSignals(checkout)
+  mkdirSync(filePath(path), 0o700)
+  for (const [name, node] of directory.children) {
+    const child = `${path}/${name}`
+    if (node.kind === 'directory') await makeDirectory(checkout, child, node)
+    else makeName(checkout, child, node)
+  }
+  applyMetadata(path, directory.metadata, { symlink: false })
+}
+
+async function hearSignals(checkout: Checkout): Promise<void> {
+  if (performance.now() - checkout.yielded > 50) {
+    await nextTurn()
+    checkout.yielded = performance.now()
+  }
+  if (checkout.signal.aborted) throw new ForerunError('interrupted', 'interrupted during the checkout')
+}
+
+function makeName(checkout: Checkout, path: ByteString, node: Exclude<TreeNode, DirectoryNode>): void {
+  const earlier = checkout.placed.get(node)
+  if (earlier !== undefined) return linkSync(filePath(earlier), filePath(path))
+  makeNodeAt(checkout, path, node)
+  checkout.placed.set(node, path)
+}
+
+function makeNodeAt(checkout: Checkout, path: ByteString, node: Exclude<TreeNode, DirectoryNode>): void {
+  if (node.kind === 'file') return placeFile(checkout, path, node)
+  if (node.kind === 'symlink') symlinkSync(filePath(node.target), filePath(path))
+  else if (node.kind === 'placeholder') closeSync(openSync(filePath(path), 'wx', 0o600))
+  else if (node.kind === 'fifo') makeNode(pathBytes(path), nodeTypes.fifo, 0, 0)
+  else makeNode(pathBytes(path), nodeTypes[node.kind], node.major, node.minor)
+  applyMetadata(path, node.metadata, { symlink: node.kind === 'symlink' })
+}
+
+function placeFile(checkout: Checkout, path: ByteString, node: Extract<TreeNode, { kind: 'file' }>): void {
+  const object = objectPath(checkout.store, node.object)
+  try {
+    checkout.place(object, filePath(path), node.metadata)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    throw new ForerunError('store', `the store has lost the object of '${displayPath(path)}'`, {
+      cause,
+      hint: 'Remove the image from the store and pull it again: forerun images delete IMAGE; forerun pull IMAGE.',
+    })
+  }
+}

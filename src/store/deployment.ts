@@ -1,0 +1,96 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { ForerunError } from '../errors.ts'
+
+/**
+ * The `info` file of a deployment. The keys with dashes are those of Project Atomic's tool; `forerun` holds what is
+ * this program's own.
+ */
+export interface DeploymentInfo {
+  /** The image under its full name. */
+  readonly image: string
+  /** The image's id: the digest of its configuration. */
+  readonly revision: string
+  /** Unix time in seconds. */
+  readonly created: number
+  readonly values: Readonly<Record<string, string>>
+  readonly 'has-container-service': boolean
+  /** Paths on the host, in the order in which they were made. */
+  readonly 'installed-files': readonly string[]
+  /** Path to SHA-256 in hexadecimal. */
+  readonly 'installed-files-checksum': Readonly<Record<string, string>>
+  readonly 'installed-files-template': readonly string[]
+  readonly 'rename-installed-files': Readonly<Record<string, string>>
+  readonly 'rpm-installed': string | null
+  readonly 'system-package': string
+  /** The folder given by `--rootfs`. */
+  readonly remote: string | null
+  readonly 'use-links': boolean
+  readonly runtime: string
+  readonly forerun: {
+    readonly version: string
+    /** The digest of the manifest. */
+    readonly manifest: string
+    /** Folders made on the host for installed files: removed with them when they are empty. Parents first. */
+    readonly directories: readonly string[]
+    /** What the tmpfiles lines made: removed at the end if it is an empty folder. Parents first. */
+    readonly 'tmpfiles-made': readonly string[]
+  }
+}
+
+export interface Deployment {
+  readonly name: string
+  /** `/var/lib/forerun/containers/NAME.0`. */
+  readonly folder: string
+  readonly info: DeploymentInfo
+}
+
+/** The deployment in use of a container; undefined when there is none of that name. */
+export function readDeployment(containers: string, name: string): Deployment | undefined {
+  const slot = currentSlot(containers, name)
+  if (slot === undefined) return undefined
+  const folder = join(containers, slot)
+  return { name, folder, info: readInfo(folder) }
+}
+
+/** The deployments in use of all containers, by name. */
+export function readDeployments(containers: string): Deployment[] {
+  if (!existsSync(containers)) return []
+  return readdirSync(containers, { withFileTypes: true })
+    .filter((entry) => entry.isSymbolicLink())
+    .map((entry) => readDeployment(containers, entry.name))
+    .filter((deployment) => deployment !== undefined)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** All folders of a container, in use or not: `NAME.0`, `NAME.1`. */
+export function deploymentFolders(containers: string, name: string): string[] {
+  return [0, 1].map((slot) => join(containers, `${name}.${slot}`)).filter((folder) => existsSync(folder))
+}
+
+/** All folders of all containers; what holds on to images. */
+export function allDeploymentFolders(containers: string): string[] {
+  return readDeployments(containers).flatMap(({ name }) => deploymentFolders(containers, name))
+}
+
+/** @throws ForerunError `store` when the file is absent or damaged. */
+export function readInfo(folder: string): DeploymentInfo {
+  try {
+    return JSON.parse(readFileSync(join(folder, 'info'), 'utf8')) as DeploymentInfo
+  } catch (cause) {
+    throw new ForerunError('store', `the file '${join(folder, 'info')}' is damaged or missing`, {
+      cause,
+      hint: `Put it back from a backup, or remove the unit of that container and '${folder}' by hand.`,
+    })
+  }
+}
+
+function currentSlot(containers: string, name: string): string | undefined {
+  try {
+    return basename(readlinkSync(join(containers, name)))
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT' || code === 'EINVAL') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,78 @@
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ForerunError } from '../errors.ts'
+import { writeFileDurably } from '../host/durable-file.ts'
+import { type Digest, digestAlgorithm, digestHex, digestOf } from '../image/digest.ts'
+
+/** What the store knows of an image without opening its manifest. */
+export interface ImageRecord {
+  readonly manifest: Digest
+  /** The digest of the configuration, which is the image's id. */
+  readonly id: Digest
+  /** Full names: `docker.io/library/etcd:3.5`. None: the image is dangling. */
+  readonly names: readonly string[]
+  /** Uncompressed layers, base first. */
+  readonly diffIds: readonly Digest[]
+  /** Bytes of all layers as they were transferred. */
+  readonly transferSize: number
+  /** Bytes of all files of the merged tree. */
+  readonly treeSize: number
+  /** Unix time of the last pull, in seconds. */
+  readonly pulled: number
+}
+
+/** All images of the store; none for a store that is not there yet. @throws ForerunError `store` for a damaged index. */
+export function readImageIndex(store: string): ImageRecord[] {
+  try {
+    return (JSON.parse(readFileSync(indexPath(store), 'utf8')) as { images: ImageRecord[] }).images
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new ForerunError('store', `the list of images '${indexPath(store)}' is damaged`, {
+      cause,
+      hint: 'Remove that file and pull the images again; containers are not affected.',
+    })
+  }
+}
+
+/** Replaces the list in one durable step. The store must be locked. */
+export function writeImageIndex(store: string, images: readonly ImageRecord[]): void {
+  mkdirSync(store, { recursive: true, mode: 0o700 })
+  writeFileDurably(indexPath(store), `${JSON.stringify({ images }, undefined, 1)}\n`, { mode: 0o600 })
+}
+
+/** Keeps a manifest or configuration verbatim, durably. */
+export function writeBlob(store: string, digest: Digest, bytes: Buffer): void {
+  mkdirSync(blobsFolder(store), { recursive: true, mode: 0o700 })
+  writeFileDurably(blobPath(store, digest), bytes, { mode: 0o600 })
+}
+
+/** A manifest or configuration as it was pulled. @throws ForerunError `store` when it is not there or not what its digest says. */
+export function readBlob(store: string, digest: Digest): Buffer {
+  const bytes = readWhenPresent(blobPath(store, digest))
+  if (bytes !== undefined && digestOf(bytes, digest) === digest) return bytes
+  throw new ForerunError('store', `the store has lost '${digest}'`, {
+    hint: 'Pull the image again: forerun pull IMAGE.',
+  })
+}
+
+export function blobsFolder(store: string): string {
+  return join(store, 'blobs')
+}
+
+export function blobPath(store: string, digest: Digest): string {
+  return join(blobsFolder(store), `${digestAlgorithm(digest)}-${digestHex(digest)}`)
+}
+
+function indexPath(store: string): string {
+  return join(store, 'images.json')
+}
+
+function readWhenPresent(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

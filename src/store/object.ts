@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import type { Metadata } from '../tree/entry.ts'
+import type { ObjectId } from '../tree/node.ts'
+
+/**
+ * The name of a regular file in the store: SHA-256 over its size, owner, mode, modification time, extended attributes
+ * and the SHA-256 of its content, so that one inode serves every checkout that needs a file just like it.
+ *
+ * @param content SHA-256 of the content, in hexadecimal.
+ */
+export function objectId(metadata: Metadata, size: number, content: string): ObjectId {
+  const { mode, uid, gid, mtime, xattrs } = metadata
+  const hash = createHash('sha256')
+  hash.update(`forerun object 1\n${mode} ${uid} ${gid} ${mtime.seconds} ${mtime.nanoseconds} ${size} ${content}\n`)
+  for (const name of [...xattrs.keys()].sort()) {
+    const value = xattrs.get(name) ?? Buffer.alloc(0)
+    hash.update(`${name.length} ${value.length} ${name} `, 'latin1').update(value)
+  }
+  return hash.digest('hex')
+}
+
+/** Where an object lies; 256 folders by the first two digits. */
+export function objectPath(store: string, id: ObjectId): string {
+  return join(objectsFolder(store), id.slice(0, 2), id.slice(2))
+}
+
+export function objectsFolder(store: string): string {
+  return join(store, 'objects')
+}
