@@ -4,7 +4,7 @@ import { ForerunError } from '../errors.ts'
 import { applyMetadata, filePath } from '../host/metadata.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
-import type { DirectoryNode, TreeNode } from '../tree/node.ts'
+import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'
 import { type CheckoutMethod, type PlaceObject, placeObjects } from './checkout-method.ts'
 import { objectPath } from './object.ts'
 
@@ -61,13 +61,16 @@ async function hearSignals(checkout: Checkout): Promise<void> {
 
 function makeName(checkout: Checkout, path: ByteString, node: Exclude<TreeNode, DirectoryNode>): void {
   const earlier = checkout.placed.get(node)
-  if (earlier !== undefined) return linkSync(filePath(earlier), filePath(path))
-  makeNodeAt(checkout, path, node)
+  if (earlier !== undefined) {
+    linkSync(filePath(earlier), filePath(path))
+    return
+  }
+  if (node.kind === 'file') placeFile(checkout, path, node)
+  else makeNodeAt(path, node)
   checkout.placed.set(node, path)
 }
 
-function makeNodeAt(checkout: Checkout, path: ByteString, node: Exclude<TreeNode, DirectoryNode>): void {
-  if (node.kind === 'file') return placeFile(checkout, path, node)
+function makeNodeAt(path: ByteString, node: Exclude<TreeNode, DirectoryNode | FileNode>): void {
   if (node.kind === 'symlink') symlinkSync(filePath(node.target), filePath(path))
   else if (node.kind === 'placeholder') closeSync(openSync(filePath(path), 'wx', 0o600))
   else if (node.kind === 'fifo') makeNode(pathBytes(path), nodeTypes.fifo, 0, 0)
@@ -75,7 +78,7 @@ function makeNodeAt(checkout: Checkout, path: ByteString, node: Exclude<TreeNode
   applyMetadata(path, node.metadata, { symlink: node.kind === 'symlink' })
 }
 
-function placeFile(checkout: Checkout, path: ByteString, node: Extract<TreeNode, { kind: 'file' }>): void {
+function placeFile(checkout: Checkout, path: ByteString, node: FileNode): void {
   const object = objectPath(checkout.store, node.object)
   try {
     checkout.place(object, filePath(path), node.metadata)

@@ -1,0 +1,82 @@
+import type { Emit } from '../events.ts'
+
+/**
+ * One change to the host. `prepare` looks and refuses, changing nothing; its record, which holds all that undoing
+ * needs, is on the disk before `apply` begins.
+ */
+export interface Change {
+  prepare(host: ChangeHost): Promise<ChangeRecord> | ChangeRecord
+  /** Short, but for a start that waits, which the signal ends. */
+  apply(host: ChangeHost, signal: AbortSignal): Promise<void> | void
+}
+
+/** What the journal holds of a change: JSON, and enough to undo or finish it without the process that made it. */
+export type ChangeRecord =
+  | { readonly kind: 'write-file'; readonly path: string; readonly temporary: string; readonly sha256: string }
+  | { readonly kind: 'make-symlink'; readonly path: string; readonly target: string }
+  | { readonly kind: 'make-directory'; readonly path: string; readonly made: boolean }
+  | { readonly kind: 'remove-file'; readonly path: string; readonly aside: string }
+  | { readonly kind: 'remove-directories'; readonly paths: readonly string[] }
+  | { readonly kind: 'rename'; readonly path: string; readonly to: string; readonly discard: boolean }
+  | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
+  | { readonly kind: 'enable'; readonly unit: string; readonly before: readonly UnitLink[] }
+  | { readonly kind: 'disable'; readonly unit: string; readonly before: readonly UnitLink[] }
+  | { readonly kind: 'start'; readonly unit: string; readonly active: boolean }
+  | {
+      readonly kind: 'stop'
+      readonly unit: string
+      readonly active: boolean
+      readonly runtime: string
+      readonly container: string
+    }
+  | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
+  | { readonly kind: 'remove-tmpfiles'; readonly file: string }
+
+export type RecordOf<Kind extends ChangeRecord['kind']> = Extract<ChangeRecord, { kind: Kind }>
+
+/** A symbolic link that enables a unit, or gives it another name. */
+export interface UnitLink {
+  readonly path: string
+  readonly target: string
+}
+
+/** What changes need of systemd and of the runtime; `operations` gives them the real ones. */
+export interface ChangeHost {
+  reload(): Promise<void>
+  enable(unit: string): Promise<void>
+  disable(unit: string): Promise<void>
+  /** Waits for the job. */
+  start(unit: string, signal?: AbortSignal): Promise<void>
+  /** Waits for the job, and leaves no failed state behind. */
+  stop(unit: string): Promise<void>
+  /** Active, or on the way there. */
+  isActive(unit: string): Promise<boolean>
+  /** Throws a ForerunError when systemd cannot load the unit. */
+  requireLoaded(unit: string): Promise<void>
+  links(unit: string): UnitLink[]
+  createTmpfiles(file: string): Promise<void>
+  removeTmpfiles(file: string): Promise<void>
+  /** Removes what a container that has stopped left in the runtime's state folder; nothing when there is nothing. */
+  deleteRuntimeState(runtime: string, container: string): Promise<void>
+  readonly emit: Emit
+}
+
+/** What a record is about, in a user's words. */
+export function changeSubject(record: ChangeRecord): string {
+  switch (record.kind) {
+    case 'reload':
+      return 'systemd'
+    case 'enable':
+    case 'disable':
+    case 'start':
+    case 'stop':
+      return record.unit
+    case 'create-tmpfiles':
+    case 'remove-tmpfiles':
+      return record.file
+    case 'remove-directories':
+      return record.paths.join(', ')
+    default:
+      return record.path
+  }
+}

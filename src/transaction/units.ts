@@ -1,0 +1,112 @@
+import { lstatSync, mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Change, ChangeHost, RecordOf } from './change.ts'
+import { isPresent, removeEmptyDirectory } from './files.ts'
+
+/**
+ * systemd reads its unit files anew: in its place among the changes, or, with `undone`, when all later changes have been
+ * undone. A transaction that touches units has one of each around them.
+ */
+export function reload(when: 'applied' | 'undone'): Change {
+  return {
+    prepare: () => ({ kind: 'reload', when }),
+    apply: (host) => (when === 'applied' ? host.reload() : undefined),
+  }
+}
+
+export async function undoReload(record: RecordOf<'reload'>, host: ChangeHost): Promise<void> {
+  if (record.when === 'undone') await host.reload()
+}
+
+/** @throws ForerunError `unit` when systemd cannot load what was written for it. */
+export function enable(unit: string): Change {
+  return {
+    prepare: (host) => ({ kind: 'enable', unit, before: host.links(unit) }),
+    async apply(host) {
+      await host.requireLoaded(unit)
+      await host.enable(unit)
+    },
+  }
+}
+
+export function undoEnable(record: RecordOf<'enable'>, host: ChangeHost): void {
+  const before = new Set(record.before.map(({ path }) => path))
+  for (const { path } of host.links(record.unit)) {
+    if (before.has(path)) continue
+    rmSync(path, { force: true })
+    if (/\.(?:wants|requires|upholds)$/.test(dirname(path))) removeEmptyDirectory(dirname(path))
+  }
+}
+
+export function disable(unit: string): Change {
+  return {
+    prepare: (host) => ({ kind: 'disable', unit, before: host.links(unit) }),
+    apply: (host) => host.disable(unit),
+  }
+}
+
+export function undoDisable(record: RecordOf<'disable'>): void {
+  for (const { path, target } of record.before) {
+    if (isPresent(path)) continue
+    mkdirSync(dirname(path), { recursive: true })
+    symlinkSync(target, path)
+  }
+}
+
+export function start(unit: string): Change {
+  return {
+    prepare: async (host) => ({ kind: 'start', unit, active: await host.isActive(unit) }),
+    apply: (host, signal) => host.start(unit, signal),
+  }
+}
+
+export async function undoStart(record: RecordOf<'start'>, host: ChangeHost): Promise<void> {
+  if (!record.active) await host.stop(record.unit)
+}
+
+/** Stops a unit; once committed, the runtime forgets the container too. */
+export function stop(unit: string, container: { name: string; runtime: string }): Change {
+  return {
+    async prepare(host) {
+      const active = await host.isActive(unit)
+      return { kind: 'stop', unit, active, runtime: container.runtime, container: container.name }
+    },
+    apply: (host) => host.stop(unit),
+  }
+}
+
+export async function undoStop(record: RecordOf<'stop'>, host: ChangeHost): Promise<void> {
+  if (record.active && !(await host.isActive(record.unit))) await host.start(record.unit)
+}
+
+export async function finishStop(record: RecordOf<'stop'>, host: ChangeHost): Promise<void> {
+  await host.deleteRuntimeState(record.runtime, record.container)
+}
+
+/** Makes what a tmpfiles file says. `absent` are the paths it makes that are not there yet, parents first. */
+export function createTmpfiles(file: string, absent: readonly string[]): Change {
+  return {
+    prepare: () => ({ kind: 'create-tmpfiles', file, absent }),
+    apply: (host) => host.createTmpfiles(file),
+  }
+}
+
+/** Removes what was made; a directory that holds something by now is kept, with a notice. */
+export function undoCreateTmpfiles(record: RecordOf<'create-tmpfiles'>, host: ChangeHost): void {
+  for (const path of record.absent.toReversed()) {
+    const status = lstatSync(path, { throwIfNoEntry: false })
+    if (status === undefined) continue
+    if (!status.isDirectory()) unlinkSync(path)
+    else removeEmptyDirectory(path)
+    if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
+  }
+}
+
+/** Once the transaction has been committed, removes what the lines of a tmpfiles file say is to be removed. */
+export function removeTmpfiles(file: string): Change {
+  return { prepare: () => ({ kind: 'remove-tmpfiles', file }), apply() {} }
+}
+
+export async function finishRemoveTmpfiles(record: RecordOf<'remove-tmpfiles'>, host: ChangeHost): Promise<void> {
+  if (isPresent(record.file)) await host.removeTmpfiles(record.file)
+}
