@@ -2,11 +2,20 @@
 export interface SystemdManager extends AsyncDisposable {
   /** Reads all unit files anew. */
   reload(): Promise<void>
-  /** Makes the links that the unit's `[Install]` section asks for; returns those made. A unit without one makes none. */
+  /**
+   * Makes the links that the unit's `[Install]` section asks for; returns those made. A unit without one makes none.
+   * What the links ask for holds from the next `reload` on, as does `unitFileState`.
+   */
   enable(unit: string): Promise<UnitFileChange[]>
-  /** Removes every link to the unit from the configuration directory. */
+  /**
+   * Removes every link to the unit from the configuration directory; returns those removed. Takes effect as `enable` does.
+   * @throws ForerunError `unit` when the unit's file is gone; `unitLinks` finds what it left.
+   */
   disable(unit: string): Promise<UnitFileChange[]>
-  /** Starts and waits for the job. @throws ForerunError `systemd` when the job does not end in `done`; names `journalctl -u`. */
+  /**
+   * Starts and waits for the job, as long as systemd itself does. @throws ForerunError `systemd` when the job does not end
+   * in `done`, `unit` when there is no unit that could be started, `interrupted` when the signal aborts the waiting.
+   */
   start(unit: string): Promise<void>
   /** Stops and waits for the job. A unit that is not loaded counts as stopped. */
   stop(unit: string): Promise<void>
@@ -14,6 +23,8 @@ export interface SystemdManager extends AsyncDisposable {
   resetFailed(unit: string): Promise<void>
   /** Properties of a unit, loading it when need be. */
   status(unit: string): Promise<UnitStatus>
+  /** The states of many units in one call, by the names asked for; a unit that does not exist is `not-found`. */
+  statuses(units: readonly string[]): Promise<Map<string, UnitState>>
 }
 
 export interface UnitFileChange {
@@ -22,14 +33,17 @@ export interface UnitFileChange {
   readonly target: string
 }
 
-export interface UnitStatus {
+export interface UnitState {
   /** `loaded`, `not-found`, `bad-setting`, `error`, `masked`. */
   readonly loadState: string
-  /** What made loading fail; empty when nothing did. */
-  readonly loadError: string
   /** `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`. */
   readonly activeState: string
   readonly subState: string
+}
+
+export interface UnitStatus extends UnitState {
+  /** What made loading fail; empty when nothing did. */
+  readonly loadError: string
   /** `enabled`, `disabled`, `static`, `alias`, …; empty when there is no unit file. */
   readonly unitFileState: string
   /** Path of the unit file; empty when there is none. */

@@ -1,0 +1,186 @@
+import { basename } from 'node:path'
+import type { Variant } from 'dbus-next/lib/variant.js'
+import type { Emit } from '../events.ts'
+import { type MethodCall, Refusal } from './connection.ts'
+import { jobFailure, jobResult } from './job.ts'
+import type { SystemdManager, UnitFileChange, UnitState, UnitStatus } from './manager.ts'
+import { callFailure } from './refusal.ts'
+import { managerInterface, managerPath, openSessions, type Session } from './session.ts'
+
+export interface ManagerOptions {
+  /**
+   * Aborts the connecting, and a start or stop that waits at that moment. What is called after the abort runs: an
+   * interrupted command undoes its changes through the same manager.
+   */
+  readonly signal?: AbortSignal | undefined
+  readonly emit: Emit
+  readonly busSocket?: string
+  readonly privateSocket?: string
+  /** Milliseconds between looks at whether systemd still knows a job that is waited for. */
+  readonly probeInterval?: number
+}
+
+/** `systemctl` gives a reload twice the time of other calls: a host with thousands of units needs many seconds. */
+const reloadTimeout = 180_000
+
+/**
+ * The systemd manager of the running host over D-Bus (org.freedesktop.systemd1(5)): over the system bus, else over systemd's
+ * private socket. After a connection was lost the next call makes a new one, so that undoing works when the bus has died.
+ * @throws ForerunError `systemd` when no systemd runs here or none answers, `permission`, `interrupted`. The manager's
+ * functions throw these, too, and `unit` for a unit that systemd refuses, `file-exists` and `disk-full`.
+ */
+export async function connectManager(options: ManagerOptions): Promise<SystemdManager> {
+  const { emit, signal, probeInterval } = options
+  const sessions = await openSessions({
+    emit,
+    signal,
+    busSocket: options.busSocket ?? '/run/dbus/system_bus_socket',
+    privateSocket: options.privateSocket ?? '/run/systemd/private',
+  })
+
+  /** What fails becomes the error for a user: `cannot ACTION UNIT: …`. */
+  async function attempt<Result>(
+    action: string,
+    unit: string,
+    run: (session: Session) => Promise<Result>,
+  ): Promise<Result> {
+    const session = await sessions.current()
+    try {
+      return await run(session)
+    } catch (error) {
+      throw callFailure(`${action} ${unit}`, error, { unit })
+    }
+  }
+
+  return {
+    async reload() {
+      const session = await sessions.current()
+      await manage(session, { member: 'Reload' }, { timeout: reloadTimeout }).catch((error) => {
+        throw callFailure('reload systemd', error)
+      })
+    },
+    enable: (unit) =>
+      attempt('enable', unit, async (session) => {
+        // For every boot, not for this one only; and never over a file that is in the way.
+        const call = { member: 'EnableUnitFiles', signature: 'asbb', body: [[unit], false, false] }
+        const [, changes] = await manage(session, call)
+        return unitFileChanges(changes, emit)
+      }),
+    disable: (unit) =>
+      attempt('disable', unit, async (session) => {
+        const [changes] = await manage(session, { member: 'DisableUnitFiles', signature: 'asb', body: [[unit], false] })
+        return unitFileChanges(changes, emit)
+      }),
+    start: (unit) =>
+      attempt('start', unit, async (session) => {
+        const result = await jobResult(session, () => queueJob(session, 'StartUnit', unit), { signal, probeInterval })
+        if (result === 'failed') throw jobFailure(unit, 'start', result, await serviceResult(session, unit))
+        if (result !== 'done') throw jobFailure(unit, 'start', result)
+      }),
+    stop: (unit) =>
+      attempt('stop', unit, async (session) => {
+        const queue = (): Promise<string> => queueJob(session, 'StopUnit', unit)
+        const result = await jobResult(session, queue, { signal, probeInterval }).catch(doneWhenNotLoaded)
+        if (result !== 'done') throw jobFailure(unit, 'stop', result)
+      }),
+    resetFailed: (unit) =>
+      attempt('reset the failed state of', unit, async (session) => {
+        await manage(session, { member: 'ResetFailedUnit', signature: 's', body: [unit] }).catch(doneWhenNotLoaded)
+      }),
+    status: (unit) => attempt('read the state of', unit, (session) => unitStatus(session, unit)),
+    async statuses(units) {
+      if (units.length === 0) return new Map()
+      const session = await sessions.current()
+      return unitStates(session, units).catch((error) => {
+        throw callFailure('read the states of units', error)
+      })
+    },
+    async [Symbol.asyncDispose]() {
+      sessions.close()
+    },
+  }
+}
+
+type ManagerCall = Omit<MethodCall, 'destination' | 'path' | 'interface'>
+
+async function manage(session: Session, call: ManagerCall, options?: { timeout: number }): Promise<readonly unknown[]> {
+  const { body } = await session.call({ ...call, path: managerPath, interface: managerInterface }, options)
+  return body
+}
+
+async function queueJob(session: Session, member: 'StartUnit' | 'StopUnit', unit: string): Promise<string> {
+  const [job] = await manage(session, { member, signature: 'ss', body: [unit, 'replace'] })
+  return String(job)
+}
+
+/** For what is done already when systemd does not have the unit in memory. */
+function doneWhenNotLoaded(error: unknown): string {
+  if (error instanceof Refusal && error.error === 'org.freedesktop.systemd1.NoSuchUnit') return 'done'
+  throw error
+}
+
+/** From `a(sss)`. Besides changes, systemd reports here what it noticed; the unit that a link asks for may not exist. */
+function unitFileChanges(body: unknown, emit: Emit): UnitFileChange[] {
+  const changes: UnitFileChange[] = []
+  for (const [kind, path, target] of body as [string, string, string][]) {
+    if (kind === 'symlink' || kind === 'unlink') changes.push({ kind, path, target })
+    else if (kind === 'destination not present') {
+      emit({ type: 'notice', message: `${basename(target)} is wanted by ${path}, which does not exist on this host` })
+    } else emit({ type: 'debug', message: 'systemd noticed', fields: { kind, path, target } })
+  }
+  return changes
+}
+
+async function unitStatus(session: Session, unit: string): Promise<UnitStatus> {
+  const [loaded] = await manage(session, { member: 'LoadUnit', signature: 's', body: [unit] })
+  const path = String(loaded)
+  const [properties, mainPid] = await Promise.all([
+    allProperties(session, path),
+    unit.endsWith('.service') ? serviceProperty(session, path, 'MainPID') : 0,
+  ])
+  const [, loadError] = (properties.LoadError?.value ?? ['', '']) as [string, string]
+  const text = (name: string): string => String(properties[name]?.value ?? '')
+  return {
+    loadState: text('LoadState'),
+    loadError,
+    activeState: text('ActiveState'),
+    subState: text('SubState'),
+    unitFileState: text('UnitFileState'),
+    fragmentPath: text('FragmentPath'),
+    mainPid: Number(mainPid),
+  }
+}
+
+const propertiesInterface = 'org.freedesktop.DBus.Properties'
+
+async function allProperties(session: Session, path: string): Promise<Record<string, Variant | undefined>> {
+  const body = ['org.freedesktop.systemd1.Unit']
+  const reply = await session.call({ path, interface: propertiesInterface, member: 'GetAll', signature: 's', body })
+  return reply.body[0] as Record<string, Variant | undefined>
+}
+
+/** One property alone: for all of a service's, systemd would read its accounting from the kernel. */
+async function serviceProperty(session: Session, path: string, name: 'MainPID' | 'Result'): Promise<unknown> {
+  const body = ['org.freedesktop.systemd1.Service', name]
+  const reply = await session.call({ path, interface: propertiesInterface, member: 'Get', signature: 'ss', body })
+  return (reply.body[0] as Variant).value
+}
+
+/** Why the service failed, in systemd's word (`exit-code`, `timeout`, …); undefined for other kinds of units. */
+async function serviceResult(session: Session, unit: string): Promise<string | undefined> {
+  if (!unit.endsWith('.service')) return undefined
+  const [path] = await manage(session, { member: 'LoadUnit', signature: 's', body: [unit] })
+  return String(await serviceProperty(session, String(path), 'Result'))
+}
+
+async function unitStates(session: Session, units: readonly string[]): Promise<Map<string, UnitState>> {
+  const [list] = await manage(session, { member: 'ListUnitsByNames', signature: 'as', body: [units] })
+  const states = new Map<string, UnitState>()
+  // In the order asked for; an alias comes back under the name of its unit. Only an invalid name has no row.
+  const rows = list as [string, string, string, string, string][]
+  if (rows.length !== units.length) throw new Error(`systemd tells of ${rows.length} units, not of ${units.length}`)
+  for (const [index, [, , loadState, activeState, subState]] of rows.entries()) {
+    states.set(String(units[index]), { loadState, activeState, subState })
+  }
+  return states
+}

@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { ForerunError } from '../errors.ts'
+
+export interface TmpfilesOptions {
+  /** Ends the program; what it has made until then stays. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Makes what the lines of a tmpfiles.d(5) file ask for (`systemd-tmpfiles --create FILE`), without waiting for the next
+ * boot. Can be repeated. `file` is an absolute path. Returns what the program remarks though it succeeds, line by line: that
+ * a path exists already as something else, for one.
+ * @throws ForerunError `systemd` for lines that cannot be understood and where there is no such program, `host-file` or
+ * `disk-full` for what could not be made, `interrupted`.
+ */
+export async function applyTmpfiles(file: string, options: TmpfilesOptions = {}): Promise<string[]> {
+  return run('--create', file, options)
+}
+
+/** Removes what the lines for removal name (`r`, `R`, `D`; `systemd-tmpfiles --remove FILE`). Otherwise as above. */
+export async function removeTmpfiles(file: string, options: TmpfilesOptions = {}): Promise<string[]> {
+  return run('--remove', file, options)
+}
+
+const program = 'systemd-tmpfiles'
+
+async function run(verb: '--create' | '--remove', file: string, { signal }: TmpfilesOptions): Promise<string[]> {
+  if (signal?.aborted) throw interrupted(file, signal)
+  const child = spawn(program, [verb, file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    // Its remarks are wanted here and in plain words, even where this process writes to the journal.
+    env: {
+      ...process.env,
+      SYSTEMD_LOG_TARGET: 'console',
+      SYSTEMD_LOG_LEVEL: 'notice',
+      SYSTEMD_LOG_COLOR: '0',
+      LC_ALL: 'C',
+    },
+  })
+  const kill = (): boolean => child.kill()
+  signal?.addEventListener('abort', kill, { once: true })
+  try {
+    const [output, [status, killer]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    const lines = output.split('\n').filter((line) => line !== '')
+    if (status === 0) return lines
+    if (signal?.aborted) throw interrupted(file, signal)
+    throw failure(file, { status, killer, lines })
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    throw new ForerunError('systemd', `cannot run ${program}: ${error.message}`, {
+      hint: `Install ${program}; it belongs to systemd.`,
+      cause: error,
+    })
+  } finally {
+    signal?.removeEventListener('abort', kill)
+  }
+}
+
+function interrupted(file: string, signal: AbortSignal): ForerunError {
+  return new ForerunError('interrupted', `interrupted while applying ${file}`, { cause: signal.reason })
+}
+
+/** systemd-tmpfiles(8), "Exit status"; the numbers are those of sysexits.h. */
+const exit = { dataError: 65, cannotCreate: 73 }
+
+function failure(
+  file: string,
+  { status, killer, lines }: { status: number | null; killer: string | null; lines: string[] },
+): ForerunError {
+  const [first = status === null ? `killed by ${killer}` : `exit status ${status}`, ...more] = lines
+  const remark = more.length === 0 ? first : `${first} (and ${more.length} more)`
+  if (status === exit.dataError) {
+    return new ForerunError('systemd', `${program} does not understand ${file}: ${remark}`, {
+      hint: 'Compare the line with tmpfiles.d(5).',
+    })
+  }
+  if (status === exit.cannotCreate) {
+    const full = lines.some((line) => line.includes('No space left on device'))
+    return new ForerunError(full ? 'disk-full' : 'host-file', `${program} cannot do what ${file} asks for: ${remark}`, {
+      hint: full
+        ? 'Make room on the file system of the path named.'
+        : 'See what is at the path named, and its directory.',
+    })
+  }
+  return new ForerunError('systemd', `${program} failed with ${file}: ${remark}`, {
+    hint: `See for yourself: ${program} --create ${file}`,
+  })
+}
