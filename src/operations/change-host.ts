@@ -1,0 +1,45 @@
+import { ForerunError } from '../errors.ts'
+import { run } from '../host/run.ts'
+import { applyTmpfiles, removeTmpfiles } from '../systemd/tmpfiles.ts'
+import { unitLinks } from '../systemd/unit-links.ts'
+import type { ChangeHost } from '../transaction/change.ts'
+import type { Context } from './context.ts'
+
+/** The real systemd and runtime, as transactions see them. Connects when first needed. */
+export function changeHost(context: Context): ChangeHost {
+  const { emit, paths } = context
+  return {
+    emit,
+    reload: async () => (await context.manager()).reload(),
+    async enable(unit) {
+      await (await context.manager()).enable(unit)
+    },
+    async disable(unit) {
+      await (await context.manager()).disable(unit)
+    },
+    start: async (unit, signal) => (await context.manager()).start(unit, signal === undefined ? {} : { signal }),
+    async stop(unit) {
+      const manager = await context.manager()
+      await manager.stop(unit)
+      await manager.resetFailed(unit)
+    },
+    async isActive(unit) {
+      const { activeState } = await (await context.manager()).status(unit)
+      return activeState !== 'inactive' && activeState !== 'failed'
+    },
+    async requireLoaded(unit) {
+      const { loadState, loadError } = await (await context.manager()).status(unit)
+      if (loadState === 'loaded') return
+      throw new ForerunError('unit', `systemd cannot load ${unit}: ${loadError || loadState}`, {
+        hint: "Look at the image's /exports/service.template with --display; its author has to mend it.",
+      })
+    },
+    links: (unit) => unitLinks(unit, paths.units),
+    createTmpfiles: (file) => applyTmpfiles(file),
+    removeTmpfiles: (file) => removeTmpfiles(file),
+    async deleteRuntimeState(runtime, container) {
+      const { status, stderr } = await run(runtime, ['delete', '--force', container])
+      if (status !== 0) emit({ type: 'debug', message: `${runtime} delete --force ${container}: ${stderr.trim()}` })
+    },
+  }
+}

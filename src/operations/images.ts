@@ -1,0 +1,176 @@
+import { ForerunError } from '../errors.ts'
+import { formatReference, parseReference } from '../image/reference.ts'
+import { allDeploymentFolders, readInfo } from '../store/deployment.ts'
+import { findImages, openImage } from '../store/image.ts'
+import { type ImageRecord, readImageIndex, writeImageIndex } from '../store/image-index.ts'
+import { pruneStore } from '../store/prune.ts'
+import type { Context } from './context.ts'
+import { lockHost } from './lock-host.ts'
+
+/** A row of `images list`: an image under one of its names, or without one. */
+export interface ImageRow {
+  /** `docker.io/library/etcd`, or `<none>`. */
+  readonly repository: string
+  readonly tag: string
+  readonly id: string
+  readonly manifest: string
+  /** When the image was made, RFC 3339; empty when it does not say. */
+  readonly created: string
+  /** Bytes of all files of all layers. */
+  readonly size: number
+  /** `system`, or empty for an ordinary image. */
+  readonly type: string
+  readonly inUse: boolean
+  readonly dangling: boolean
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** The images of the store, by name. */
+export function listImages(context: Context): ImageRow[] {
+  const used = usedManifests(context)
+  return readImageIndex(context.paths.store)
+    .flatMap((record) => (record.names.length === 0 ? [undefined] : record.names).map((name) => row(record, name)))
+    .sort((a, b) => (`${a.repository}:${a.tag}` < `${b.repository}:${b.tag}` ? -1 : 1))
+
+  function row(record: ImageRecord, name: string | undefined): ImageRow {
+    const { configuration } = openImage(context.paths.store, record)
+    const reference = name === undefined ? undefined : parseReference(name)
+    const labels = configuration.config.labels
+    return {
+      repository: reference === undefined ? '<none>' : `${reference.domain}/${reference.path}`,
+      tag: reference?.tag ?? '<none>',
+      id: record.id,
+      manifest: record.manifest,
+      created: configuration.created ?? '',
+      size: record.treeSize,
+      type: labelOf(labels, 'atomic.type') ?? '',
+      inUse: used.has(record.manifest),
+      dangling: name === undefined,
+      labels,
+    }
+  }
+}
+
+/** The value of a label; keys compare without regard to case. */
+export function labelOf(labels: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.entries(labels).find(([name]) => name.toLowerCase() === key)?.[1]
+}
+
+/** The one image of the store that words on the command line mean: a name, or an id or its beginning. @throws ForerunError `image-not-found`. */
+export function requireImage(words: string, context: Context): ImageRecord {
+  const found = findImages(context.paths.store, { name: fullName(words), id: words })
+  const [image, another] = found
+  if (image !== undefined && another === undefined) return image
+  if (image === undefined) {
+    throw new ForerunError('image-not-found', `there is no image '${words}' in the store`, {
+      hint: 'List them with: forerun images list; fetch it with: forerun pull IMAGE',
+    })
+  }
+  throw new ForerunError('image-not-found', `'${words}' is the beginning of ${found.length} image ids`, {
+    hint: 'Give more digits.',
+  })
+}
+
+/** Gives an image a further name, taken from whatever had it. */
+export async function tagImage(words: string, name: string, context: Context): Promise<{ name: string; id: string }> {
+  using _lock = await lockHost(context)
+  const image = requireImage(words, context)
+  const reference = parseReference(name)
+  if (reference.digest !== undefined) {
+    throw new ForerunError('reference', `'${name}' has a digest, which cannot be given as a name`, {
+      hint: 'Write the new name as REPOSITORY:TAG.',
+    })
+  }
+  const full = formatReference(reference)
+  const index = readImageIndex(context.paths.store).map((record) => {
+    const names = record.names.filter((other) => other !== full)
+    return { ...record, names: record.manifest === image.manifest ? [...names, full] : names }
+  })
+  writeImageIndex(context.paths.store, index)
+  return { name: full, id: image.id }
+}
+
+export interface DeleteImagesResult {
+  /** Names taken away. */
+  readonly untagged: readonly string[]
+  /** Ids of images removed. */
+  readonly deleted: readonly string[]
+}
+
+/**
+ * Takes names away; an image that has no other name goes, and what only it used. By id, all its names go. `force` removes
+ * images that containers use: the containers keep their checkouts.
+ *
+ * @throws ForerunError `image-not-found`, `image-in-use`; nothing has then been removed.
+ */
+export async function deleteImages(
+  words: readonly string[],
+  options: { force: boolean },
+  context: Context,
+): Promise<DeleteImagesResult> {
+  using _lock = await lockHost(context)
+  const { store } = context.paths
+  const used = usedManifests(context)
+  const untagged: string[] = []
+  let index = readImageIndex(store)
+  for (const word of words) {
+    const image = requireImage(word, context)
+    const name = fullName(word)
+    const going = name !== undefined && image.names.includes(name) ? [name] : image.names
+    untagged.push(...going)
+    index = index.map((record) =>
+      record.manifest === image.manifest
+        ? { ...record, names: record.names.filter((other) => !going.includes(other)) }
+        : record,
+    )
+  }
+  const targets = new Set(words.map((word) => requireImage(word, context).manifest))
+  const gone = index.filter(({ manifest, names }) => targets.has(manifest) && names.length === 0)
+  const blocked = gone.find(({ manifest }) => used.has(manifest))
+  if (blocked !== undefined && !options.force) {
+    throw new ForerunError('image-in-use', `the image '${blocked.id}' is used by ${used.get(blocked.manifest)}`, {
+      hint: 'Uninstall the container first, or delete the image all the same with --force.',
+    })
+  }
+  writeImageIndex(
+    store,
+    index.filter((record) => !gone.includes(record)),
+  )
+  pruneStore(store)
+  return { untagged, deleted: gone.map(({ id }) => id) }
+}
+
+/** Removes images that have no name and no container, and what no image needs. */
+export async function pruneImages(context: Context): Promise<{ deleted: readonly string[]; bytes: number }> {
+  using _lock = await lockHost(context)
+  const { store } = context.paths
+  const used = usedManifests(context)
+  const index = readImageIndex(store)
+  const gone = index.filter(({ manifest, names }) => names.length === 0 && !used.has(manifest))
+  if (gone.length > 0)
+    writeImageIndex(
+      store,
+      index.filter((record) => !gone.includes(record)),
+    )
+  return { deleted: gone.map(({ id }) => id), bytes: pruneStore(store) }
+}
+
+/** Manifests that deployments were made of, to the name of one container. */
+function usedManifests(context: Context): Map<string, string> {
+  const folders = allDeploymentFolders(context.paths.containers)
+  return new Map(folders.map((folder) => [readInfo(folder).forerun.manifest, containerOf(folder)]))
+}
+
+function containerOf(folder: string): string {
+  return folder.slice(folder.lastIndexOf('/') + 1).replace(/\.[01]$/, '')
+}
+
+/** undefined for words that can only be an id. */
+function fullName(words: string): string | undefined {
+  try {
+    return formatReference(parseReference(words))
+  } catch (error) {
+    if (error instanceof ForerunError && error.code === 'reference') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,44 @@
+import type { ImageConfiguration } from '../image/configuration.ts'
+import { parseImageConfiguration } from '../image/configuration.ts'
+import type { ImageManifest } from '../image/manifest.ts'
+import { parseManifest } from '../image/manifest.ts'
+import { mergeLayers, type StoredEntry } from '../tree/merge.ts'
+import type { DirectoryNode } from '../tree/node.ts'
+import { type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
+import { readLayerTree } from './layer-tree.ts'
+
+/** An image of the store, opened. */
+export interface StoredImage {
+  readonly record: ImageRecord
+  readonly manifest: ImageManifest
+  readonly configuration: ImageConfiguration
+}
+
+/** @throws ForerunError `store` when its manifest or configuration is lost. */
+export function openImage(store: string, record: ImageRecord): StoredImage {
+  const parsed = parseManifest(readBlob(store, record.manifest))
+  if (parsed.kind !== 'manifest') throw new Error(`${record.manifest} is in the store as an image, and is an index`)
+  const configuration = parseImageConfiguration(readBlob(store, record.id))
+  return { record, manifest: parsed.manifest, configuration }
+}
+
+/** The file system of an image; undefined when the tree of a layer is missing or damaged, so that it has to be pulled again. */
+export function imageTree(store: string, record: ImageRecord): DirectoryNode | undefined {
+  const layers: StoredEntry[][] = []
+  for (const diffId of record.diffIds) {
+    const layer = readLayerTree(store, diffId)
+    if (layer === undefined) return undefined
+    layers.push(layer)
+  }
+  return mergeLayers(layers)
+}
+
+/** The images that a full name, an id or the beginning of one (at least 3 digits), or a manifest's digest stands for. */
+export function findImages(store: string, words: { name: string | undefined; id: string }): ImageRecord[] {
+  const index = readImageIndex(store)
+  const named = index.filter(({ names }) => words.name !== undefined && names.includes(words.name))
+  if (named.length > 0) return named
+  const id = words.id.replace(/^sha256:/, '')
+  if (!/^[0-9a-f]{3,64}$/.test(id)) return []
+  return index.filter((image) => image.id.startsWith(`sha256:${id}`) || image.manifest === `sha256:${id}`)
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { extendedAttributes } from '../../src/host/system-calls.ts'
+import { checkOut } from '../../src/store/checkout.ts'
+import type { CheckoutMethod } from '../../src/store/checkout-method.ts'
+import { type LayerWriter, layerWriter } from '../../src/store/layer-writer.ts'
+import { objectPath } from '../../src/store/object.ts'
+import { openStaging } from '../../src/store/staging.ts'
+import { type Metadata, pathBytes } from '../../src/tree/entry.ts'
+import { mergeLayers, type StoredEntry } from '../../src/tree/merge.ts'
+import { placeholder } from '../../src/tree/node.ts'
+import { scratch } from './scratch.ts'
+
+const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex')
+const metadata: Metadata = {
+  mode: 0o4755,
+  uid: 1234,
+  gid: 4_294_967_294,
+  mtime: { seconds: -3, nanoseconds: 123_456_789 },
+  xattrs: new Map([['security.capability', capability]]),
+}
+const plain: Metadata = { ...metadata, mode: 0o640, xattrs: new Map() }
+
+function sampleLayer(store: string): readonly StoredEntry[] {
+  using staging = openStaging(store)
+  using writer = layerWriter(staging)
+  writer.entry({ kind: 'directory', path: 'bin', metadata: { ...plain, mode: 0o1777 } })
+  writeFile(writer, 'bin/ping', metadata, Buffer.from('ping'))
+  writer.entry({ kind: 'hardlink', path: 'bin/ping6', metadata, target: 'bin/ping' })
+  writer.entry({ kind: 'symlink', path: 'sbin', metadata: plain, target: 'bin' })
+  writer.entry({ kind: 'fifo', path: 'pipe', metadata: plain })
+  writer.entry({ kind: 'character-device', path: 'null', metadata: plain, major: 1, minor: 3 })
+  writeFile(writer, 'na\xefve', plain, Buffer.from('not UTF-8'))
+  writeFile(writer, 'large', plain, Buffer.alloc(300_000, 'x'))
+  writer.entry({ kind: 'file', path: 'sparse', metadata: plain, size: 400_000 })
+  writer.hole(399_999)
+  writer.content(Buffer.from('!'))
+  writer.endFile()
+  staging.commit()
+  return writer.entries
+}
+
+function writeFile(writer: LayerWriter, path: string, fileMetadata: Metadata, content: Buffer): void {
+  writer.entry({ kind: 'file', path, metadata: fileMetadata, size: content.length })
+  for (let at = 0; at < content.length; at += 100_000) writer.content(content.subarray(at, at + 100_000))
+  writer.endFile()
+}
+
+async function checkedOut(folder: string, method: CheckoutMethod, shared = true): Promise<string> {
+  const store = join(folder, 'store')
+  const tree = mergeLayers([sampleLayer(store)])
+  const target = join(folder, 'rootfs')
+  await checkOut(store, tree, { target, method, shared, signal: new AbortController().signal })
+  return target
+}
+
+describe('checkOut', () => {
+  for (const method of ['auto', 'hardlink', 'copy'] as const) {
+    it(`makes every kind of inode with all its attributes by ${method}`, async () => {
+      using folder = scratch()
+      const root = await checkedOut(folder.path, method)
+      const ping = lstatSync(join(root, 'bin/ping'), { bigint: true })
+      assert.equal(ping.mode & 0o7777n, 0o4755n)
+      assert.deepEqual([ping.uid, ping.gid, ping.mtimeNs], [1234n, 4_294_967_294n, -2_876_543_211n])
+      assert.deepEqual(extendedAttributes(Buffer.from(join(root, 'bin/ping'))).get('security.capability'), capability)
+      assert.equal(lstatSync(join(root, 'bin/ping6'), { bigint: true }).ino, ping.ino)
+      assert.equal(lstatSync(join(root, 'bin')).mode & 0o7777, 0o1777)
+      assert.equal(lstatSync(join(root, 'bin'), { bigint: true }).mtimeNs, -2_876_543_211n)
+      assert.equal(readlinkSync(join(root, 'sbin')), 'bin')
+      assert.equal(lstatSync(join(root, 'sbin'), { bigint: true }).mtimeNs, -2_876_543_211n)
+      assert.ok(lstatSync(join(root, 'pipe')).isFIFO())
+      assert.equal(statSync(join(root, 'null')).rdev, 0x103)
+      assert.equal(
+        readFileSync(Buffer.concat([Buffer.from(`${root}/`), pathBytes('na\xefve')])).toString(),
+        'not UTF-8',
+      )
+      assert.ok(readFileSync(join(root, 'large')).equals(Buffer.alloc(300_000, 'x')))
+      assert.equal(readFileSync(join(root, 'sparse')).at(-1), 33)
+      if (method === 'hardlink') assert.ok(statSync(join(root, 'sparse')).blocks < 100, 'the hole is not stored')
+    })
+  }
+
+  it('shares inodes with the store by hard link, and never by copy', async () => {
+    using linked = scratch()
+    using copied = scratch()
+    assert.ok(lstatSync(join(await checkedOut(linked.path, 'hardlink'), 'large')).nlink > 1)
+    assert.equal(lstatSync(join(await checkedOut(copied.path, 'copy'), 'large')).nlink, 1)
+  })
+
+  it('does not share inodes by auto when the root is to be writable', async () => {
+    using folder = scratch()
+    assert.equal(lstatSync(join(await checkedOut(folder.path, 'auto', false), 'large')).nlink, 1)
+  })
+
+  it('names the file whose object the store has lost', async () => {
+    using folder = scratch()
+    const store = join(folder.path, 'store')
+    const entries = sampleLayer(store)
+    for (const entry of entries) if (entry.kind === 'file') rmSync(objectPath(store, entry.object))
+    const options = { target: join(folder.path, 'r'), shared: true, signal: new AbortController().signal }
+    await assert.rejects(checkOut(store, mergeLayers([entries]), { ...options, method: 'hardlink' }), {
+      code: 'store',
+      message: /lost the object of '.*bin\/ping'/,
+    })
+  })
+
+  it('makes an empty file for a mount to cover', async () => {
+    using folder = scratch()
+    const tree = mergeLayers([])
+    tree.children.set('hosts', placeholder())
+    const target = join(folder.path, 'rootfs')
+    const signal = new AbortController().signal
+    await checkOut(folder.path, tree, { target, method: 'auto', shared: true, signal })
+    assert.equal(readFileSync(join(target, 'hosts'), 'utf8'), '')
+  })
+
+  it('ends when the signal is raised', async () => {
+    using folder = scratch()
+    const options = {
+      target: join(folder.path, 'r'),
+      method: 'auto',
+      shared: true,
+      signal: AbortSignal.abort(),
+    } as const
+    await assert.rejects(checkOut(folder.path, mergeLayers([]), options), { code: 'interrupted' })
+  })
+})
+
+describe('openStaging', () => {
+  it('shows nothing in the store before it is committed, and leaves nothing when it is not', () => {
+    using folder = scratch()
+    {
+      using staging = openStaging(folder.path)
+      using writer = layerWriter(staging)
+      writeFile(writer, 'a', plain, Buffer.from('a'))
+    }
+    assert.deepEqual(readdirSync(folder.path), [])
+  })
+
+  it('keeps one object for two files that are alike, and two for files that differ in an attribute', () => {
+    using folder = scratch()
+    using staging = openStaging(folder.path)
+    using writer = layerWriter(staging)
+    writeFile(writer, 'a', plain, Buffer.from('same'))
+    writeFile(writer, 'b', plain, Buffer.from('same'))
+    writeFile(writer, 'c', metadata, Buffer.from('same'))
+    const [a, b, c] = writer.entries.map((entry) => (entry.kind === 'file' ? entry.object : ''))
+    assert.equal(a, b)
+    assert.notEqual(a, c)
+    assert.equal(readdirSync(staging.folder).length, 2)
+  })
+})

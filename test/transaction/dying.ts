@@ -1,0 +1,17 @@
+import { join } from 'node:path'
+import { applyChanges } from '../../src/transaction/transaction.ts'
+import { allKinds, fakeHost } from './fake-host.ts'
+
+/** A process that dies of SIGKILL at one point of a transaction: FOLDER INDEX PHASE. */
+const [folder = '', index, phase] = process.argv.slice(2)
+const host = join(folder, 'host')
+const units = join(host, 'units')
+const fake = fakeHost(units, (event) => {
+  if (event.type === 'change' && event.phase === phase && event.index === Number(index))
+    process.kill(process.pid, 'SIGKILL')
+})
+await applyChanges('install new', allKinds(host, units), {
+  journal: join(folder, 'journal'),
+  host: fake,
+  signal: new AbortController().signal,
+})
