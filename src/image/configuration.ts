@@ -1,4 +1,7 @@
+import * as v from 'valibot'
+import { absent, dictionary, digestSchema } from './descriptor.ts'
 import type { Digest } from './digest.ts'
+import { parseJson } from './json.ts'
 
 /** OCI image specification, "OCI Image Configuration", as far as forerun reads it. Absent lists are empty. */
 export interface ImageConfiguration {
@@ -22,3 +25,62 @@ export interface ImageConfiguration {
   /** Uncompressed layers, base first; as many as the manifest has layers. */
   readonly diffIds: readonly Digest[]
 }
+
+/**
+ * Reads an image's configuration. What is absent or null, as images made by many tools have it, becomes empty; what is
+ * there must have the right shape. That `diffIds` are as many as the manifest's layers is for the caller to check.
+ *
+ * @throws ForerunError `manifest` when the configuration breaks its specification.
+ */
+export function parseImageConfiguration(bytes: Uint8Array): ImageConfiguration {
+  const document = parseJson(bytes, configurationSchema, { document: "the image's configuration" })
+  const { variant, created, author, config } = document
+  return {
+    architecture: document.architecture ?? '',
+    os: document.os ?? '',
+    ...(variant !== undefined && variant !== '' && { variant }),
+    ...(created !== undefined && { created }),
+    ...(author !== undefined && { author }),
+    config: {
+      user: config?.User ?? '',
+      exposedPorts: Object.keys(config?.ExposedPorts ?? {}),
+      env: config?.Env ?? [],
+      entrypoint: config?.Entrypoint ?? [],
+      cmd: config?.Cmd ?? [],
+      volumes: Object.keys(config?.Volumes ?? {}),
+      workingDir: config?.WorkingDir ?? '',
+      labels: config?.Labels ?? {},
+      ...(config?.StopSignal !== undefined && config.StopSignal !== '' && { stopSignal: config.StopSignal }),
+    },
+    diffIds: document.rootfs.diff_ids ?? [],
+  }
+}
+
+const strings = absent(v.array(v.string()))
+/** A set, which Go's JSON writes as an object of empty objects. */
+const names = absent(dictionary(v.unknown()))
+
+const configurationSchema = v.object({
+  architecture: absent(v.string()),
+  os: absent(v.string()),
+  variant: absent(v.string()),
+  created: absent(v.string()),
+  author: absent(v.string()),
+  config: absent(
+    v.object({
+      User: absent(v.string()),
+      ExposedPorts: names,
+      Env: strings,
+      Entrypoint: strings,
+      Cmd: strings,
+      Volumes: names,
+      WorkingDir: absent(v.string()),
+      Labels: absent(dictionary(v.string())),
+      StopSignal: absent(v.string()),
+    }),
+  ),
+  rootfs: v.object({
+    type: v.literal('layers', 'not layers'),
+    diff_ids: absent(v.array(digestSchema)),
+  }),
+})

@@ -1,4 +1,5 @@
-import type { Digest } from './digest.ts'
+import * as v from 'valibot'
+import { type Digest, isDigest } from './digest.ts'
 import type { Platform } from './platform.ts'
 
 /** OCI image specification, "OCI Content Descriptors". */
@@ -10,4 +11,68 @@ export interface Descriptor {
   readonly platform?: Platform
   readonly annotations?: Readonly<Record<string, string>>
   readonly artifactType?: string
+}
+
+/** A digest in an untrusted document. */
+export const digestSchema = v.custom<Digest>(isDigest, 'not a sha256 or sha512 digest')
+
+/** An optional member that real documents also write as null; both are left out of the output. */
+export function absent<Schema extends v.GenericSchema>(schema: Schema) {
+  return v.optional(
+    v.pipe(
+      v.nullable(schema),
+      v.transform((value) => value ?? undefined),
+    ),
+  )
+}
+
+/** An object of any keys. valibot's own record takes a list as well. */
+export function dictionary<Schema extends v.GenericSchema>(values: Schema) {
+  return v.pipe(
+    v.custom<Record<string, unknown>>((input) => typeof input === 'object' && !Array.isArray(input), 'not an object'),
+    v.record(v.string(), values),
+  )
+}
+
+const platformSchema = v.object({
+  os: v.string(),
+  architecture: v.string(),
+  variant: absent(v.string()),
+  'os.version': absent(v.string()),
+  'os.features': absent(v.array(v.string())),
+})
+
+/** A descriptor in an untrusted document. Members that forerun does not know are left out. */
+export const descriptorSchema = v.pipe(
+  v.object({
+    mediaType: v.pipe(v.string(), v.nonEmpty('empty')),
+    digest: digestSchema,
+    size: v.pipe(v.number(), v.safeInteger('not a whole number'), v.minValue(0, 'negative')),
+    platform: absent(platformSchema),
+    annotations: absent(dictionary(v.string())),
+    artifactType: absent(v.string()),
+  }),
+  v.transform(({ mediaType, digest, size, platform, annotations, artifactType }): Descriptor => {
+    return {
+      mediaType,
+      digest,
+      size,
+      ...(platform !== undefined && { platform: knownPlatform(platform) }),
+      ...(annotations !== undefined && { annotations }),
+      ...(artifactType !== undefined && { artifactType }),
+    }
+  }),
+)
+
+function knownPlatform(platform: v.InferOutput<typeof platformSchema>): Platform {
+  const { os, architecture, variant } = platform
+  const version = platform['os.version']
+  const features = platform['os.features']
+  return {
+    os,
+    architecture,
+    ...(variant !== undefined && variant !== '' && { variant }),
+    ...(version !== undefined && { 'os.version': version }),
+    ...(features !== undefined && { 'os.features': features }),
+  }
 }

@@ -1,0 +1,39 @@
+import * as v from 'valibot'
+import { ForerunError } from '../errors.ts'
+
+/**
+ * Reads a JSON document of a registry against a schema. `document` names it in the error: `the manifest`.
+ *
+ * @throws ForerunError `manifest` when the bytes are not UTF-8, not JSON, or not of that shape.
+ */
+export function parseJson<Schema extends v.GenericSchema>(
+  bytes: Uint8Array,
+  schema: Schema,
+  { document }: { document: string },
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, decode(bytes, document), { abortEarly: true })
+  if (result.success) return result.output
+  throw malformed(`${document} is malformed: ${describe(result.issues[0])}`)
+}
+
+/** The error for a document that breaks its specification. */
+export function malformed(message: string, options: { cause?: unknown } = {}): ForerunError {
+  return new ForerunError('manifest', message, { ...options, hint: 'Build or push the image again.' })
+}
+
+function decode(bytes: Uint8Array, document: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    // TextDecoder throws a TypeError, JSON.parse a SyntaxError; neither quotes the bytes well.
+    throw malformed(`${document} is not JSON`, { cause })
+  }
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = (issue.path ?? [])
+    .map(({ key }, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
+    .join('')
+  const message = issue.message.replace(/\p{Cc}/gu, '?').slice(0, 200)
+  return path === '' ? message : `${path}: ${message}`
+}

@@ -1,0 +1,36 @@
+/**
+ * What one layer may ask of the host; over it, reading ends with a ForerunError `limit`. Each has a setting of the same
+ * name in kebab case under `[limits]`.
+ */
+export interface LayerLimits {
+  /** Entries of the archive. */
+  readonly entries: number
+  /** Bytes of one file, holes included. */
+  readonly fileSize: number
+  /** Bytes of the uncompressed archive, and of the holes of its sparse files. */
+  readonly layerSize: number
+  /** Bytes of a path or of a link's target. */
+  readonly pathLength: number
+  /** Parts of a path. */
+  readonly pathDepth: number
+  /** Bytes of one extended header, or of all global ones together. */
+  readonly extendedHeaderSize: number
+  /** Extended attributes of one entry. */
+  readonly xattrs: number
+  /** Bytes of one extended attribute. */
+  readonly xattrSize: number
+  /** Uncompressed by compressed bytes, once there are so many that a bomb could hurt. Deflate itself ends at 1032. */
+  readonly compressionRatio: number
+}
+
+export const defaultLayerLimits: LayerLimits = {
+  entries: 1_000_000,
+  fileSize: 64 * 1024 ** 3,
+  layerSize: 128 * 1024 ** 3,
+  pathLength: 4095,
+  pathDepth: 256,
+  extendedHeaderSize: 1024 ** 2,
+  xattrs: 256,
+  xattrSize: 64 * 1024,
+  compressionRatio: 1200,
+}
