@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import type { Variant } from 'dbus-next/lib/variant.js'
 import type { Emit } from '../events.ts'
 import { type MethodCall, Refusal } from './connection.ts'
-import { jobFailure, jobResult } from './job.ts'
+import { type JobOptions, jobFailure, jobResult } from './job.ts'
 import type { SystemdManager, UnitFileChange, UnitState, UnitStatus } from './manager.ts'
 import { callFailure } from './refusal.ts'
 import { managerInterface, managerPath, openSessions, type Session } from './session.ts'
@@ -52,6 +52,9 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
     }
   }
 
+  /** For a job that is asked for now. Once aborted it is the undoing of a command that asks, and that runs to its end. */
+  const waiting = (): JobOptions => ({ signal: signal?.aborted ? undefined : signal, probeInterval })
+
   return {
     async reload() {
       const session = await sessions.current()
@@ -71,18 +74,22 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
         const [changes] = await manage(session, { member: 'DisableUnitFiles', signature: 'asb', body: [[unit], false] })
         return unitFileChanges(changes, emit)
       }),
-    start: (unit) =>
-      attempt('start', unit, async (session) => {
-        const result = await jobResult(session, () => queueJob(session, 'StartUnit', unit), { signal, probeInterval })
+    start(unit) {
+      const options = waiting()
+      return attempt('start', unit, async (session) => {
+        const result = await jobResult(session, () => queueJob(session, 'StartUnit', unit), options)
         if (result === 'failed') throw jobFailure(unit, 'start', result, await serviceResult(session, unit))
         if (result !== 'done') throw jobFailure(unit, 'start', result)
-      }),
-    stop: (unit) =>
-      attempt('stop', unit, async (session) => {
+      })
+    },
+    stop(unit) {
+      const options = waiting()
+      return attempt('stop', unit, async (session) => {
         const queue = (): Promise<string> => queueJob(session, 'StopUnit', unit)
-        const result = await jobResult(session, queue, { signal, probeInterval }).catch(doneWhenNotLoaded)
+        const result = await jobResult(session, queue, options).catch(doneWhenNotLoaded)
         if (result !== 'done') throw jobFailure(unit, 'stop', result)
-      }),
+      })
+    },
     resetFailed: (unit) =>
       attempt('reset the failed state of', unit, async (session) => {
         await manage(session, { member: 'ResetFailedUnit', signature: 's', body: [unit] }).catch(doneWhenNotLoaded)

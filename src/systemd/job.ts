@@ -5,20 +5,25 @@ import type { Session } from './session.ts'
 
 export type JobVerb = 'start' | 'stop'
 
+export interface JobOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds between looks at whether systemd still knows the job. */
+  readonly probeInterval?: number | undefined
+}
+
 /**
  * Queues a job through `queue`, which returns its object path, and waits until systemd removes it; returns the job's
  * result (`done`, `failed`, …; org.freedesktop.systemd1(5), "JobRemoved"), or `lost` when systemd forgot the job and told
  * nothing. Waits as long as systemd does.
  * @throws what `queue` throws; ConnectionLost; CallTimeout when systemd stops answering; ForerunError `interrupted` when
- * the signal aborts while waiting. An earlier abort does not count: what undoes an interrupted command waits, too.
+ * the signal aborts or has.
  */
 export async function jobResult(
   session: Session,
   queue: () => Promise<string>,
-  options: { signal?: AbortSignal | undefined; probeInterval?: number | undefined } = {},
+  options: JobOptions = {},
 ): Promise<string> {
   const { signal, probeInterval = 30_000 } = options
-  await session.subscribe()
   const ended = Promise.withResolvers<string>()
   // The job can end before the reply that names it has been looked at: results are kept from before the call.
   const results = new Map<string, string>()
@@ -35,6 +40,8 @@ export async function jobResult(
   const interrupt = (): void => ended.reject(interrupted(signal))
   signal?.addEventListener('abort', interrupt, { once: true })
   try {
+    if (signal?.aborted) interrupt()
+    await Promise.race([session.subscribe(), ended.promise])
     job = await Promise.race([queue(), ended.promise])
     settle()
     return await Promise.race([

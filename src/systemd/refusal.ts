@@ -23,7 +23,10 @@ export function callFailure(action: string, error: unknown, options: { unit?: st
 }
 
 function refusalFailure(action: string, refusal: Refusal, unit: string | undefined): ForerunError {
-  const name = refusal.error.replace(/^org\.freedesktop\.(?:systemd1|DBus\.Error)\./, '')
+  const name = refusal.error.replace(
+    /^(?:org\.freedesktop\.systemd1|org\.freedesktop\.DBus\.Error|System\.Error)\./,
+    '',
+  )
   const known = refusals[name]
   const text = refusal.message.replace(/\.$/, '')
   return new ForerunError(known?.code ?? 'systemd', `cannot ${action}: ${text}`, {
@@ -41,8 +44,13 @@ const verify = (unit: string): string => `Find the fault in the unit file: syste
 const missing = (unit: string): string => `See which unit files there are: systemctl cat ${unit}`
 const jobs = (): string => 'See what systemd is doing: systemctl list-jobs. Try again when it is done.'
 const again = (): string => 'systemd was restarted or limits how often it may be asked. Try again.'
+const inTheWay = (): string => 'Move away the file that has the place of a link.'
+const fullDisk = (): string => 'Make room where systemd writes: df /run /etc'
 
-/** Names of error replies without their prefix: systemd's `bus-common-errors.h` and the D-Bus specification's own. */
+/**
+ * Names of error replies without their prefix: those of systemd's manager, those of the D-Bus specification, and for what
+ * has no name of its own, that of the system call's error (`System.Error.EROFS`).
+ */
 const refusals: Readonly<Record<string, { code: ErrorCode; hint: (unit: string) => string }>> = {
   AccessDenied: { code: 'permission', hint: asRoot },
   AuthFailed: { code: 'permission', hint: asRoot },
@@ -63,12 +71,12 @@ const refusals: Readonly<Record<string, { code: ErrorCode; hint: (unit: string) 
   TransactionIsDestructive: { code: 'systemd', hint: jobs },
   TransactionJobsConflicting: { code: 'systemd', hint: jobs },
   ShuttingDown: { code: 'systemd', hint: () => 'The host is shutting down. Try again after its next boot.' },
-  DiskFull: { code: 'disk-full', hint: () => 'Make room under /run: df /run' },
+  DiskFull: { code: 'disk-full', hint: fullDisk },
+  ENOSPC: { code: 'disk-full', hint: fullDisk },
+  EROFS: { code: 'host-file', hint: () => 'See how /etc is mounted: findmnt -T /etc/systemd/system' },
   NoReply: { code: 'systemd', hint: again },
   Disconnected: { code: 'systemd', hint: again },
   LimitsExceeded: { code: 'systemd', hint: again },
-  FileExists: {
-    code: 'file-exists',
-    hint: () => 'Another file has the place of a link that enabling needs. Move it away.',
-  },
+  FileExists: { code: 'file-exists', hint: inTheWay },
+  UnitExists: { code: 'file-exists', hint: inTheWay },
 }

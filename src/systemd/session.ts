@@ -159,7 +159,10 @@ function session(
     call: (call, options) => connection.call({ ...call, destination }, options),
     async subscribe() {
       const subscribe = { destination, path: managerPath, interface: managerInterface, member: 'Subscribe' }
-      subscribed ??= Promise.all([way.match(), connection.call(subscribe)])
+      subscribed ??= Promise.all([way.match(), connection.call(subscribe)]).catch((error) => {
+        connection.close() // the next job gets a new one, and asks anew
+        throw error
+      })
       await subscribed
     },
     onJobRemoved: (listener) =>
