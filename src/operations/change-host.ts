@@ -17,7 +17,7 @@ export function changeHost(context: Context): ChangeHost {
     async disable(unit) {
       await (await context.manager()).disable(unit)
     },
-    start: async (unit, signal) => (await context.manager()).start(unit, signal === undefined ? {} : { signal }),
+    start: async (unit) => (await context.manager()).start(unit),
     async stop(unit) {
       const manager = await context.manager()
       await manager.stop(unit)
@@ -35,8 +35,12 @@ export function changeHost(context: Context): ChangeHost {
       })
     },
     links: (unit) => unitLinks(unit, paths.units),
-    createTmpfiles: (file) => applyTmpfiles(file),
-    removeTmpfiles: (file) => removeTmpfiles(file),
+    async createTmpfiles(file) {
+      for (const message of await applyTmpfiles(file)) emit({ type: 'notice', message })
+    },
+    async removeTmpfiles(file) {
+      for (const message of await removeTmpfiles(file)) emit({ type: 'notice', message })
+    },
     async deleteRuntimeState(runtime, container) {
       const { status, stderr } = await run(runtime, ['delete', '--force', container])
       if (status !== 0) emit({ type: 'debug', message: `${runtime} delete --force ${container}: ${stderr.trim()}` })

@@ -13,7 +13,7 @@ export interface Context {
   readonly emit: Emit
   /** Raised by Ctrl-C and its kin. */
   readonly signal: AbortSignal
-  source(reference: Reference, options: SourceOptions): ImageSource
+  source(reference: Reference, options: SourceOptions): Promise<ImageSource>
   /** The one connection of this process, made when first asked for. @throws ForerunError `systemd`, `permission`. */
   manager(): Promise<SystemdManager>
 }

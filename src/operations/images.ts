@@ -1,7 +1,7 @@
 import { ForerunError } from '../errors.ts'
-import { formatReference, parseReference } from '../image/reference.ts'
+import { formatReference, parseReference, repositoryName } from '../image/reference.ts'
 import { allDeploymentFolders, readInfo } from '../store/deployment.ts'
-import { findImages, openImage } from '../store/image.ts'
+import { findImages, openImage, type StoredImage } from '../store/image.ts'
 import { type ImageRecord, readImageIndex, writeImageIndex } from '../store/image-index.ts'
 import { pruneStore } from '../store/prune.ts'
 import type { Context } from './context.ts'
@@ -16,39 +16,60 @@ export interface ImageRow {
   readonly manifest: string
   /** When the image was made, RFC 3339; empty when it does not say. */
   readonly created: string
-  /** Bytes of all files of all layers. */
+  /** Bytes of all files of all layers; 0 for a layer. */
   readonly size: number
-  /** `system`, or empty for an ordinary image. */
+  /** `system`, empty for an ordinary image, `layer`. */
   readonly type: string
   readonly inUse: boolean
   readonly dangling: boolean
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** The images of the store, by name. */
-export function listImages(context: Context): ImageRow[] {
+/** The images of the store, by name; with `all` their layers, too, as rows without a name. */
+export function listImages(options: { all: boolean }, context: Context): ImageRow[] {
+  const { store } = context.paths
   const used = usedManifests(context)
-  return readImageIndex(context.paths.store)
-    .flatMap((record) => (record.names.length === 0 ? [undefined] : record.names).map((name) => row(record, name)))
+  const index = readImageIndex(store)
+  const images = index
+    .flatMap((record) => {
+      const names = record.names.length === 0 ? [undefined] : record.names
+      return names.map((name) => imageRow(openImage(store, record), name, used.has(record.manifest)))
+    })
     .sort((a, b) => (`${a.repository}:${a.tag}` < `${b.repository}:${b.tag}` ? -1 : 1))
+  return options.all ? [...images, ...layerRows(index, used)] : images
+}
 
-  function row(record: ImageRecord, name: string | undefined): ImageRow {
-    const { configuration } = openImage(context.paths.store, record)
-    const reference = name === undefined ? undefined : parseReference(name)
-    const labels = configuration.config.labels
-    return {
-      repository: reference === undefined ? '<none>' : `${reference.domain}/${reference.path}`,
-      tag: reference?.tag ?? '<none>',
-      id: record.id,
-      manifest: record.manifest,
-      created: configuration.created ?? '',
-      size: record.treeSize,
-      type: labelOf(labels, 'atomic.type') ?? '',
-      inUse: used.has(record.manifest),
-      dangling: name === undefined,
-      labels,
-    }
+function imageRow({ record, configuration }: StoredImage, name: string | undefined, inUse: boolean): ImageRow {
+  const reference = name === undefined ? undefined : parseReference(name)
+  const { labels } = configuration.config
+  return {
+    repository: reference === undefined ? '<none>' : repositoryName(reference),
+    tag: reference?.tag ?? '<none>',
+    id: record.id,
+    manifest: record.manifest,
+    created: configuration.created ?? '',
+    size: record.treeSize,
+    type: labelOf(labels, 'atomic.type') ?? '',
+    inUse,
+    dangling: name === undefined,
+    labels,
   }
+}
+
+function layerRows(index: readonly ImageRecord[], used: ReadonlyMap<string, string>): ImageRow[] {
+  const holders = new Map(index.flatMap((record) => record.diffIds.map((diffId) => [diffId, record] as const)))
+  return [...holders].map(([diffId, { manifest }]) => ({
+    repository: '<none>',
+    tag: '<none>',
+    id: diffId,
+    manifest,
+    created: '',
+    size: 0,
+    type: 'layer',
+    inUse: used.has(manifest),
+    dangling: false,
+    labels: {},
+  }))
 }
 
 /** The value of a label; keys compare without regard to case. */

@@ -1,6 +1,6 @@
 import { ForerunError } from '../errors.ts'
 import { hostPlatform } from '../image/platform.ts'
-import { formatReference, type Reference } from '../image/reference.ts'
+import { formatReference, parseReference, type Reference } from '../image/reference.ts'
 import { readLayer } from '../layer/read-layer.ts'
 import type { ImageSource, ResolvedImage } from '../source/source.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../store/image-index.ts'
@@ -11,8 +11,9 @@ import type { StoredEntry } from '../tree/merge.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { lockHost } from './lock-host.ts'
 
-/** Brings an image into the store, and gives it its name there; what the store has already is not fetched again. */
-export async function pull(reference: Reference, options: SourceOptions, context: Context): Promise<ImageRecord> {
+/** Brings an image into the store under its full name; layers that the store has already are not fetched again. */
+export async function pull(image: string, options: SourceOptions, context: Context): Promise<ImageRecord> {
+  const reference = parseReference(image)
   using _lock = await lockHost(context)
   return pullImage(reference, options, context)
 }
@@ -23,7 +24,7 @@ export async function pull(reference: Reference, options: SourceOptions, context
  */
 export async function pullImage(reference: Reference, options: SourceOptions, context: Context): Promise<ImageRecord> {
   const { paths, emit, signal } = context
-  const source = context.source(reference, options)
+  const source = await context.source(reference, options)
   const image = await source.resolve(hostPlatform(), { signal, emit })
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
   emit({ type: 'image-resolved', reference: image.reference, digest: image.manifestDigest, layers })

@@ -15,13 +15,13 @@ export function requireDeployment(name: string, context: Context): Deployment {
 /** Starts the service of a container and waits until systemd calls it started. */
 export async function startContainer(name: string, context: Context): Promise<void> {
   const unit = serviceOf(name, context)
-  await (await context.manager()).start(unit, { signal: context.signal })
+  await (await context.manager()).start(unit)
 }
 
 /** Stops the service of a container and waits until it has ended. */
 export async function stopContainer(name: string, context: Context): Promise<void> {
   const unit = serviceOf(name, context)
-  await (await context.manager()).stop(unit, { signal: context.signal })
+  await (await context.manager()).stop(unit)
 }
 
 function serviceOf(name: string, context: Context): string {

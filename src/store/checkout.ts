@@ -1,7 +1,7 @@
 import { closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
-import { applyMetadata, filePath } from '../host/metadata.ts'
+import { applyMetadata, filePath } from './metadata.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'

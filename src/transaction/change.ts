@@ -6,8 +6,7 @@ import type { Emit } from '../events.ts'
  */
 export interface Change {
   prepare(host: ChangeHost): Promise<ChangeRecord> | ChangeRecord
-  /** Short, but for a start that waits, which the signal ends. */
-  apply(host: ChangeHost, signal: AbortSignal): Promise<void> | void
+  apply(host: ChangeHost): Promise<void> | void
 }
 
 /** What the journal holds of a change: JSON, and enough to undo or finish it without the process that made it. */
@@ -45,15 +44,15 @@ export interface ChangeHost {
   reload(): Promise<void>
   enable(unit: string): Promise<void>
   disable(unit: string): Promise<void>
-  /** Waits for the job. */
-  start(unit: string, signal?: AbortSignal): Promise<void>
+  /** Waits for the job; a raised signal ends the wait. */
+  start(unit: string): Promise<void>
   /** Waits for the job, and leaves no failed state behind. */
   stop(unit: string): Promise<void>
   /** Active, or on the way there. */
   isActive(unit: string): Promise<boolean>
   /** Throws a ForerunError when systemd cannot load the unit. */
   requireLoaded(unit: string): Promise<void>
-  links(unit: string): UnitLink[]
+  links(unit: string): Promise<UnitLink[]>
   createTmpfiles(file: string): Promise<void>
   removeTmpfiles(file: string): Promise<void>
   /** Removes what a container that has stopped left in the runtime's state folder; nothing when there is nothing. */

@@ -25,7 +25,7 @@ export async function applyChanges(
   try {
     for (const change of changes) {
       refuseAborted(signal)
-      await applyChange(change, { host, journal, records, signal })
+      await applyChange(change, { host, journal, records })
     }
     refuseAborted(signal)
     syncTouched(records)
@@ -57,7 +57,7 @@ export async function recover(folder: string, host: ChangeHost): Promise<void> {
 
 async function applyChange(
   change: Change,
-  transaction: { host: ChangeHost; journal: Journal; records: ChangeRecord[]; signal: AbortSignal },
+  transaction: { host: ChangeHost; journal: Journal; records: ChangeRecord[] },
 ): Promise<void> {
   const { host, journal, records } = transaction
   const index = records.length
@@ -66,7 +66,7 @@ async function applyChange(
   records.push(record)
   const about = { index, kind: record.kind, subject: changeSubject(record) }
   host.emit({ type: 'change', phase: 'recorded', ...about })
-  await change.apply(host, transaction.signal)
+  await change.apply(host)
   host.emit({ type: 'change', phase: 'applied', ...about })
 }
 

@@ -21,7 +21,7 @@ export async function undoReload(record: RecordOf<'reload'>, host: ChangeHost): 
 /** @throws ForerunError `unit` when systemd cannot load what was written for it. */
 export function enable(unit: string): Change {
   return {
-    prepare: (host) => ({ kind: 'enable', unit, before: host.links(unit) }),
+    prepare: async (host) => ({ kind: 'enable', unit, before: await host.links(unit) }),
     async apply(host) {
       await host.requireLoaded(unit)
       await host.enable(unit)
@@ -29,9 +29,9 @@ export function enable(unit: string): Change {
   }
 }
 
-export function undoEnable(record: RecordOf<'enable'>, host: ChangeHost): void {
+export async function undoEnable(record: RecordOf<'enable'>, host: ChangeHost): Promise<void> {
   const before = new Set(record.before.map(({ path }) => path))
-  for (const { path } of host.links(record.unit)) {
+  for (const { path } of await host.links(record.unit)) {
     if (before.has(path)) continue
     rmSync(path, { force: true })
     if (/\.(?:wants|requires|upholds)$/.test(dirname(path))) removeEmptyDirectory(dirname(path))
@@ -40,7 +40,7 @@ export function undoEnable(record: RecordOf<'enable'>, host: ChangeHost): void {
 
 export function disable(unit: string): Change {
   return {
-    prepare: (host) => ({ kind: 'disable', unit, before: host.links(unit) }),
+    prepare: async (host) => ({ kind: 'disable', unit, before: await host.links(unit) }),
     apply: (host) => host.disable(unit),
   }
 }
@@ -56,7 +56,7 @@ export function undoDisable(record: RecordOf<'disable'>): void {
 export function start(unit: string): Change {
   return {
     prepare: async (host) => ({ kind: 'start', unit, active: await host.isActive(unit) }),
-    apply: (host, signal) => host.start(unit, signal),
+    apply: (host) => host.start(unit),
   }
 }
 

@@ -45,7 +45,7 @@ export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void =
     stop: async (unit) => rmSync(active(unit), { force: true }),
     isActive: async (unit) => existsSync(active(unit)),
     requireLoaded: async () => {},
-    links: (unit) =>
+    links: async (unit) =>
       existsSync(join(wants, unit)) ? [{ path: join(wants, unit), target: readlinkSync(join(wants, unit)) }] : [],
     async createTmpfiles() {
       mkdirSync(join(units, '..', 'state', 'deep'), { recursive: true })

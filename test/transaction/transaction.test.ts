@@ -136,7 +136,7 @@ describe('recover', () => {
     const fake = fakeHost(units)
     const change = removeFile(join(units, 'old.service'))
     const record = await change.prepare(fake)
-    await change.apply(fake, new AbortController().signal)
+    await change.apply(fake)
     mkdirSync(journal)
     writeFileSync(
       join(journal, 'transaction.jsonl'),

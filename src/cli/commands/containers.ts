@@ -1,0 +1,81 @@
+import { Command } from 'commander'
+import type { ContainerRow } from '../../operations/list-containers.ts'
+import { age } from '../output/age.ts'
+import { formatTable } from '../output/table.ts'
+import { perform, resultCommand, type Session } from '../session.ts'
+import { type Filter, filters, matches } from './option-values.ts'
+
+export function containersCommand(session: Session): Command {
+  return new Command('containers')
+    .description('look at and remove containers')
+    .addCommand(listCommand(session))
+    .addCommand(deleteCommand(session))
+}
+
+const keys = ['container', 'image', 'command', 'created', 'state', 'runtime', 'backend']
+
+interface ListOptions {
+  all?: boolean
+  filter?: Filter[]
+  heading: boolean
+  trunc: boolean
+}
+
+function listCommand(session: Session): Command {
+  return resultCommand('list', {
+    summary: 'list the containers that are running, or all',
+    examples: ['forerun containers list', 'forerun containers list --all --json', 'forerun containers list -f state=failed -a'],
+  })
+    .option('-a, --all', 'those that are not running, too')
+    .option('-f, --filter <KEY=VALUE>', `only those whose value holds VALUE; keys: ${keys.join(', ')}`, filters(keys))
+    .option('-n, --no-heading', 'print no heading')
+    .option('--no-trunc', 'print every value whole')
+    .action((options: ListOptions) =>
+      perform(
+        session,
+        async (context) => {
+          const { listContainers } = await import('../../operations/list-containers.ts')
+          const rows = await listContainers(context)
+          return rows.filter(
+            (row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter),
+          )
+        },
+        (rows) => (session.quiet ? rows.map(({ container }) => container).join('\n') : table(rows, options)),
+      ),
+    )
+}
+
+const headings = ['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATE', 'BACKEND', 'RUNTIME']
+
+function table(rows: readonly ContainerRow[], options: ListOptions): string {
+  const cells = rows.map((row) => [
+    row.container,
+    row.image,
+    row.command,
+    age(row.created),
+    row.state,
+    row.backend,
+    row.runtime,
+  ])
+  return formatTable(headings, cells, { heading: options.heading, ...(options.trunc ? { truncate: 30 } : {}) })
+}
+
+function deleteCommand(session: Session): Command {
+  return resultCommand('delete', {
+    summary: 'uninstall containers',
+    examples: ['forerun containers delete etcd flannel', 'forerun containers delete --all --force'],
+  })
+    .argument('[NAME...]', 'names of containers')
+    .option('-a, --all', 'all containers')
+    .option('-f, --force', 'do not ask whether to delete all')
+    .action((names: string[], options: { all?: boolean; force?: boolean }) =>
+      perform(
+        session,
+        async (context) => {
+          const { deleteContainers } = await import('../../operations/delete-containers.ts')
+          return deleteContainers(names, { all: options.all ?? false, force: options.force ?? false }, context)
+        },
+        (results) => results.map(({ name }) => name).join('\n'),
+      ),
+    )
+}

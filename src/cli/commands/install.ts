@@ -1,0 +1,60 @@
+import { type Command, Option } from 'commander'
+import type { InstallRequest, InstallResult } from '../../operations/install.ts'
+import { perform, resultCommand, type Session } from '../session.ts'
+import { collect, parseBoolean } from './option-values.ts'
+
+interface Options {
+  name?: string
+  set?: string[]
+  runtime?: string
+  rootfs?: string
+  display?: boolean
+  now?: boolean
+  tlsVerify?: boolean
+  systemPackage: InstallRequest['systemPackage']
+}
+
+export function installCommand(session: Session): Command {
+  return resultCommand('install', {
+    summary: 'install an image as a systemd service that starts at the next boot',
+    examples: [
+      'forerun install --system registry.example.com/etcd:3.5',
+      'forerun install --system --name etcd --set CLUSTER_TOKEN=one --now registry.example.com/etcd:3.5',
+      'forerun install --system --display registry.example.com/flannel',
+    ],
+  })
+    .argument('<IMAGE>', 'an image in a registry')
+    .option('--system', 'install a system container; the only kind, and so the default')
+    .option('--name <NAME>', "name of the container and its unit (default: the last part of IMAGE, with its tag unless that is 'latest')")
+    .option('--set <KEY=VALUE>', 'give a template variable a value; may be repeated', collect)
+    .option('--runtime <PATH>', 'the OCI runtime (default: that of the settings, else runc)')
+    .option('--rootfs <DIR>', 'use the file system at DIR/rootfs or DIR, and make no checkout')
+    .option('--display', 'print what would be installed, and change nothing')
+    .option('--now', 'start the service, too, and wait until it is up')
+    .addOption(
+      new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP').argParser(parseBoolean).preset('true'),
+    )
+    .addOption(
+      new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
+        .choices(['auto', 'build', 'no', 'yes'])
+        .default('auto'),
+    )
+    .action((image: string, options: Options) =>
+      perform(
+        session,
+        async (context) => {
+          const { install } = await import('../../operations/install.ts')
+          return install({ ...options, image }, context)
+        },
+        describe,
+      ),
+    )
+}
+
+function describe(result: InstallResult): string {
+  if (result.outcome === 'displayed') return result.files.map(({ path, content }) => `# ${path}\n${content}`).join('\n')
+  if (result.outcome === 'present') return `${result.name} already present`
+  if (!result.service) return `Installed the files of ${result.image} as ${result.name}.`
+  const next = result.started ? 'It is running, and starts at every boot.' : `It starts at the next boot, or now with: forerun run ${result.name}`
+  return `Installed ${result.image} as ${result.name}. ${next}`
+}

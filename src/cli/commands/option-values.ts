@@ -1,0 +1,36 @@
+import { InvalidArgumentError } from 'commander'
+
+/** For an option that may be repeated. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value]
+}
+
+/** For an option that may stand alone, or say true or false. */
+export function parseBoolean(value: string): boolean {
+  const word = value.toLowerCase()
+  if (['true', '1', 'yes', 'on'].includes(word)) return true
+  if (['false', '0', 'no', 'off'].includes(word)) return false
+  throw new InvalidArgumentError('Write true or false.')
+}
+
+/** `KEY=VALUE` of a `--filter`. */
+export interface Filter {
+  readonly key: string
+  readonly value: string
+}
+
+/** For `--filter`, which may be repeated. @param keys the keys that the command knows. */
+export function filters(keys: readonly string[]): (value: string, before: Filter[] | undefined) => Filter[] {
+  return (word, before) => {
+    const equals = word.indexOf('=')
+    const key = word.slice(0, equals)
+    if (equals < 1) throw new InvalidArgumentError('Write KEY=VALUE.')
+    if (!keys.includes(key)) throw new InvalidArgumentError(`Known keys: ${keys.join(', ')}.`)
+    return [...(before ?? []), { key, value: word.slice(equals + 1) }]
+  }
+}
+
+/** Whether every filter's value is a part of the row's value of that key. */
+export function matches(row: Readonly<Record<string, unknown>>, wanted: readonly Filter[] | undefined): boolean {
+  return (wanted ?? []).every(({ key, value }) => String(row[key]).includes(value))
+}

@@ -1,0 +1,74 @@
+import { Command, CommanderError } from 'commander'
+import { ForerunError } from '../errors.ts'
+import { containersCommand } from './commands/containers.ts'
+import { imagesCommand } from './commands/images.ts'
+import { installCommand } from './commands/install.ts'
+import { pullCommand } from './commands/pull.ts'
+import { runCommand } from './commands/run.ts'
+import { stopCommand } from './commands/stop.ts'
+import { uninstallCommand } from './commands/uninstall.ts'
+import { printError } from './output/error.ts'
+import type { Session } from './session.ts'
+import { version } from './version.ts'
+
+/** Runs a command line (without program and script) to its end. @returns the exit status. */
+export async function runProgram(words: readonly string[], interrupt: AbortSignal): Promise<number> {
+  const session: Session = {
+    interrupt,
+    json: words.includes('--json'),
+    debug: words.includes('--debug'),
+    quiet: words.includes('--quiet') || words.includes('-q'),
+  }
+  try {
+    await program(session).parseAsync(words, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0
+    const { json, debug } = session
+    return printError(error instanceof CommanderError ? usageError(error, words) : error, { json, debug })
+  }
+}
+
+/** The command tree. */
+function program(session: Session): Command {
+  const root = new Command('forerun')
+    .description('Installs container images as systemd services that run before any container daemon exists.')
+    .version(version, '--version', 'print the version')
+    .helpCommand('help [COMMAND]', 'explain a command')
+    .addHelpText('after', examples)
+  for (const command of [
+    installCommand(session),
+    uninstallCommand(session),
+    runCommand(session),
+    stopCommand(session),
+    containersCommand(session),
+    pullCommand(session),
+    imagesCommand(session),
+  ]) {
+    root.addCommand(command)
+  }
+  throwInsteadOfExit(root)
+  return root
+}
+
+const examples = `
+Examples:
+  forerun install --system registry.example.com/etcd:3.5
+  forerun install --system --name flannel --set NETWORK=10.1.0.0/16 registry.example.com/flannel
+  forerun containers list --all
+  forerun uninstall etcd
+
+Settings are read from /etc/forerun/forerun.conf; see forerun(1).`
+
+/** Commander prints and exits by itself; errors are printed in one place here. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => {} }).helpOption('-h, --help', 'explain this command')
+  for (const child of command.commands) throwInsteadOfExit(child)
+}
+
+function usageError(error: CommanderError, words: readonly string[]): ForerunError {
+  const command = words.filter((word) => /^[a-z]+$/.test(word)).slice(0, 2)
+  const known = command.length === 2 && (command[0] === 'containers' || command[0] === 'images') ? command : command.slice(0, 1)
+  const message = error.code === 'commander.help' ? 'a command is needed' : error.message.replace(/^error: /, '')
+  return new ForerunError('usage', message, { hint: `See: ${['forerun', ...known, '--help'].join(' ')}`, cause: error })
+}

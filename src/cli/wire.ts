@@ -1,0 +1,33 @@
+import { readSettings } from '../config/settings.ts'
+import type { Emit } from '../events.ts'
+import { hostPaths } from '../host/paths.ts'
+import type { Context } from '../operations/context.ts'
+import type { SystemdManager } from '../systemd/manager.ts'
+import { version } from './version.ts'
+
+/** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */
+export function wire(options: { emit: Emit; signal: AbortSignal }): Context & AsyncDisposable {
+  const { emit, signal } = options
+  const settings = readSettings()
+  let connection: Promise<SystemdManager> | undefined
+  return {
+    version,
+    settings,
+    paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
+    emit,
+    signal,
+    source: async (reference, { tlsVerify }) => {
+      const { registrySource } = await import('../source/registry/registry-source.ts')
+      return registrySource(reference, { tlsVerify, userAgent: `forerun/${version}`, ...settings.registry })
+    },
+    async manager() {
+      const { connectManager } = await import('../systemd/dbus-manager.ts')
+      connection ??= connectManager({ signal, emit })
+      return connection
+    },
+    async [Symbol.asyncDispose]() {
+      const manager = await connection?.catch(() => undefined)
+      await manager?.[Symbol.asyncDispose]()
+    },
+  }
+}
