@@ -1,0 +1,87 @@
+import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
+
+/** Where the bundle goes when it is not for a test: `forerun.cjs`, its source map and `koffi.node`. */
+export const outputFolder = join(import.meta.dirname, '../dist')
+
+/**
+ * Makes of `src/cli/main.ts` one CommonJS file that any Node can parse, so that one which is too old can say so; templates
+ * are inside it as text. koffi's binary is put beside it. A dynamic `import()` is still evaluated only when it is reached.
+ *
+ * @param output folder for `forerun.cjs`, `forerun.cjs.map` and `koffi.node`.
+ */
+export async function buildBundle(output: string = outputFolder, options: BuildOptions = {}): Promise<void> {
+  await mkdir(output, { recursive: true })
+  const bundle = join(output, 'forerun.cjs')
+  await build({
+    entryPoints: [join(import.meta.dirname, '../src/cli/main.ts')],
+    outfile: bundle,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    // Nothing newer than this may be in the text: an old Node must get as far as the banner.
+    target: 'node12',
+    minifySyntax: true,
+    sourcemap: 'linked',
+    sourcesContent: false,
+    legalComments: 'eof',
+    // dbus-next asks for it only to find a desktop session's bus.
+    external: ['x11'],
+    logLevel: 'warning',
+    loader: { '.service': 'text', '.conf': 'text', '.template': 'text' },
+    define: { 'import.meta.url': 'bundleUrl', 'import.meta.dirname': '__dirname' },
+    banner: { js: banner },
+    plugins: [koffiBeside, plainKeys],
+    ...options,
+  })
+  await chmod(bundle, 0o755)
+  await copyFile(koffiBinary(), join(output, 'koffi.node'))
+}
+
+const oldestNode = 24
+
+/** Words that the oldest Node understands. `bundleUrl` stands for `import.meta.url`, which CommonJS does not have. */
+const banner = `#!/usr/bin/env node
+'use strict';
+if (parseInt(process.versions.node, 10) < ${oldestNode}) {
+  process.stderr.write('forerun needs Node ${oldestNode} or newer; this is ' + process.version + '\\n');
+  process.exit(1);
+}
+var bundleUrl = require('url').pathToFileURL(__filename).href;`
+
+/** koffi looks for its binary in packages by name; the bundle has one, in its own folder. */
+const koffiBeside: Plugin = {
+  name: 'koffi-beside',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/static\.js$/ }, ({ importer }) =>
+      importer.endsWith('/koffi/index.js') ? { path: 'static', namespace: 'koffi-beside' } : undefined,
+    )
+    onResolve({ filter: /^\.\/koffi\.node$/ }, ({ path }) => ({ path, external: true }))
+    onLoad({ filter: /.*/, namespace: 'koffi-beside' }, () => ({
+      contents: `exports.loadStatic = () => require('./koffi.node')`,
+      loader: 'js',
+    }))
+  },
+}
+
+/** undici's HTTP parser has BigInt literals as keys, which esbuild leaves and Node 12 cannot parse; `0n` and `0` are one key. */
+const plainKeys: Plugin = {
+  name: 'plain-keys',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/undici\/lib\/milo\/\w+\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replace(/^(\s*\d+)n:/gm, '$1:'),
+      loader: 'js',
+    }))
+  },
+}
+
+/** The binary for this machine, for glibc: what the project runs on. */
+function koffiBinary(): string {
+  const koffi = createRequire(createRequire(import.meta.url).resolve('koffi'))
+  const main = koffi.resolve(`@koromix/koffi-linux-${process.arch}`)
+  return join(dirname(main), `linux_${process.arch}`, 'koffi.node')
+}
+
+if (import.meta.main) await buildBundle()
