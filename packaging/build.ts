@@ -71,7 +71,7 @@ const plainKeys: Plugin = {
   name: 'plain-keys',
   setup({ onLoad }) {
     onLoad({ filter: /\/undici\/lib\/milo\/\w+\.js$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8')).replace(/^(\s*\d+)n:/gm, '$1:'),
+      contents: (await readFile(path, 'utf8')).replace(/([{,\s]\d+)n:/g, '$1:'),
       loader: 'js',
     }))
   },
