@@ -12,7 +12,8 @@ const rows = [
   ['operations'],
   ['source', 'trust', 'layer', 'store', 'bundle', 'systemd', 'transaction', 'config'],
   ['image', 'tree', 'host'],
-  ['errors.ts', 'events.ts'],
+  ['events.ts'],
+  ['errors.ts'],
 ]
 
 /** Packages that one folder alone imports. */
@@ -23,7 +24,6 @@ const owners: Record<string, string> = {
   ini: 'config',
   commander: 'cli',
   pino: 'cli',
-  valibot: 'bundle',
 }
 
 const source = join(import.meta.dirname, '..', '..', 'src')
