@@ -70,7 +70,7 @@ const koffiBeside: Plugin = {
 const plainKeys: Plugin = {
   name: 'plain-keys',
   setup({ onLoad }) {
-    onLoad({ filter: /\/undici\/lib\/milo\/\w+\.js$/ }, async ({ path }) => ({
+    onLoad({ filter: /\/undici\/lib\/milo\/[\w-]+\.js$/ }, async ({ path }) => ({
       contents: (await readFile(path, 'utf8')).replace(/([{,\s]\d+)n:/g, '$1:'),
       loader: 'js',
     }))
