@@ -1,0 +1,152 @@
+import { serviceTemplate } from '../../templates/service.template.ts'
+import { ForerunError } from '../errors.ts'
+import type { ImageConfiguration } from '../image/configuration.ts'
+import { defaultConfiguration, type VolumeDirectory } from './default-configuration.ts'
+import { renderDropIn } from './drop-in.ts'
+import { type Exports, readExports } from './exports.ts'
+import { type HostFile, planHostFiles } from './host-files.ts'
+import type { ImageFiles } from './image-files.ts'
+import { formatJson } from './json-text.ts'
+import { type MountPoint, mountPoints } from './mount-points.ts'
+import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
+import type { RuntimeConfiguration } from './runtime-schema.ts'
+import { parseTemplate, renderLineTemplate, type Template, templateVariables, type Values } from './template.ts'
+import { readJsonFile, renderJsonTemplate } from './template-json.ts'
+import { directoryLine, sourceLines } from './tmpfiles.ts'
+import { type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
+
+export interface BundleInput {
+  readonly deployment: Deployment
+  readonly image: ImageConfiguration
+  readonly files: ImageFiles
+  /** From `parseAssignments`. */
+  readonly assignments: Values
+  /** What lies at a path of the host, symbolic links followed: `file` is all but a directory; undefined is nothing. */
+  readonly hostKind: (path: string) => 'directory' | 'file' | undefined
+  /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
+  readonly rootfs?: string
+}
+
+/** All that an installation puts on the host, complete and checked, before anything is there. */
+export interface Bundle {
+  readonly values: Values
+  readonly hostFiles: readonly HostFile[]
+  /** Whether host files under `/usr` may be hard links into the checkout. */
+  readonly useLinks: boolean
+  /** Absent when the image is host files only: then it has no unit, no tmpfiles lines and no root file system. */
+  readonly service?: ServiceBundle
+  /** What the user should know, one sentence each. */
+  readonly notices: readonly string[]
+}
+
+export interface ServiceBundle {
+  readonly configuration: RuntimeConfiguration
+  /** The text of config.json. */
+  readonly configurationText: string
+  readonly unit: string
+  readonly dropIn: string
+  /** The text of tmpfiles.d/NAME.conf; absent when there is nothing to make. */
+  readonly tmpfiles?: string
+  /** What has to exist in the root file system. */
+  readonly mountPoints: readonly MountPoint[]
+}
+
+/**
+ * Prepares the bundle of an image: values, then host files, configuration, unit and tmpfiles lines, each rendered from
+ * the image's template or made from the image's own configuration. Pure: the same input gives the same bundle.
+ *
+ * @throws ForerunError `exports`, `template`, `configuration`.
+ */
+export function prepareBundle(input: BundleInput): Bundle {
+  const { deployment, files } = input
+  const exports = readExports(files)
+  const values = deploymentValues(deployment, {
+    assignments: input.assignments,
+    defaults: exports.manifest.defaultValues,
+    detached: unitFollowsPidFile(templateVariables(exports.unit ?? defaultUnit)),
+  })
+  const hostFiles = planHostFiles(files, exports.manifest, values)
+  const common = { values, hostFiles, useLinks: exports.manifest.useLinks }
+  if (exports.manifest.noContainerService) return { ...common, notices: [] }
+
+  const { own, volumes, notices } = ownConfiguration(input, exports, values)
+  const unit = unitText(input, exports, values)
+  const configuration = withRoot(placeInUnitCgroup(own, unit, deployment.name), input.rootfs)
+  const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration, volumes, values })
+  const service = {
+    configuration,
+    configurationText: formatJson(configuration),
+    unit,
+    dropIn: renderDropIn(deployment),
+    ...(tmpfiles === '' ? {} : { tmpfiles }),
+    mountPoints: mountPoints(configuration, input.hostKind),
+  }
+  return { ...common, service, notices }
+}
+
+const defaultUnit = parseTemplate(serviceTemplate, 'service.template')
+
+/** The configuration that the image brings, or the one made from the image's own where it brings none. */
+function ownConfiguration(
+  { deployment, image, files, hostKind }: BundleInput,
+  exports: Exports,
+  values: Values,
+): { own: RuntimeConfiguration; volumes: readonly VolumeDirectory[]; notices: string[] } {
+  const source = exports.configuration
+  if (source === undefined) {
+    const state = values.get('STATE_DIRECTORY') ?? ''
+    const { configuration, volumes } = defaultConfiguration(image, files, { name: deployment.name, state, hostKind })
+    return { own: configuration, volumes, notices: [] }
+  }
+  const [json, file] =
+    source.kind === 'file'
+      ? [readJsonFile(source.text, source.file, { code: 'configuration' }), source.file]
+      : [renderJsonTemplate(source.template, values), source.template.file]
+  const own = parseRuntimeConfiguration(json, file)
+  if (own.process.terminal !== true) return { own, volumes: [], notices: [] }
+  const notice = `'${file}' asks for a terminal, which a service does not have: the journal takes its output instead`
+  return { own: withoutTerminal(own), volumes: [], notices: [notice] }
+}
+
+/** The unit of ours has one variable more than an image's own: STOP_SIGNAL. */
+function unitText({ image }: BundleInput, exports: Exports, values: Values): string {
+  if (exports.unit !== undefined) return renderLineTemplate(exports.unit, values)
+  return renderLineTemplate(defaultUnit, new Map([...values, ['STOP_SIGNAL', stopSignal(image)]]))
+}
+
+/** systemd takes names with and without SIG, real-time signals and numbers, as images have them. */
+function stopSignal({ config }: ImageConfiguration): string {
+  const signal = config.stopSignal || 'SIGTERM'
+  if (/^[A-Za-z0-9]+(?:[+-]\d+)?$/.test(signal)) return signal.toUpperCase()
+  throw new ForerunError('configuration', `The image's stop signal is ${JSON.stringify(signal)}, which is no signal`, {
+    hint: 'Have the image built anew with a name such as SIGQUIT.',
+  })
+}
+
+/** A tree of `--rootfs` is named itself, since runtimes refuse a root that is a symbolic link. */
+function withRoot(configuration: RuntimeConfiguration, rootfs: string | undefined): RuntimeConfiguration {
+  return rootfs === undefined ? configuration : { ...configuration, root: { ...configuration.root, path: rootfs } }
+}
+
+/** The image's lines, or else lines for absent sources of bind mounts; and those for volumes, which no template knows. */
+function tmpfilesText(
+  { deployment, hostKind }: BundleInput,
+  parts: {
+    template: Template | undefined
+    configuration: RuntimeConfiguration
+    volumes: readonly VolumeDirectory[]
+    values: Values
+  },
+): string {
+  const volumes = parts.volumes.map(directoryLine)
+  if (parts.template !== undefined) {
+    const rendered = renderLineTemplate(parts.template, parts.values)
+    return volumes.length === 0 ? rendered : [rendered.replace(/\n?$/, ''), ...volumes, ''].join('\n')
+  }
+  const made = new Set(parts.volumes.map(({ path }) => path))
+  const sources = sourceLines(parts.configuration.mounts ?? [], {
+    exists: (path) => made.has(path) || hostKind(path) !== undefined,
+    owner: deployment.owner ?? { uid: 0, gid: 0 },
+  })
+  return [...volumes, ...sources].map((line) => `${line}\n`).join('')
+}

@@ -1,0 +1,124 @@
+import { ForerunError } from '../errors.ts'
+import { type ByteString, byteString, displayPath } from '../tree/entry.ts'
+import { type ExportsManifest, exportsManifestFile } from './exports-manifest.ts'
+import type { ExportedFile, ImageFiles } from './image-files.ts'
+import { parseTemplate, renderTemplate, type Values } from './template.ts'
+
+/** A file to be on the host. `path` is absolute, without `.`, `..` or empty parts. */
+export type HostFile =
+  | {
+      readonly kind: 'directory'
+      readonly path: ByteString
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+    }
+  | {
+      readonly kind: 'symlink'
+      readonly path: ByteString
+      readonly target: ByteString
+      readonly uid: number
+      readonly gid: number
+    }
+  | {
+      readonly kind: 'file'
+      readonly path: ByteString
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+      /** Where the content lies in the image; absolute. */
+      readonly source: ByteString
+      /** The content where the image's is a template. */
+      readonly rendered?: Buffer
+    }
+
+/**
+ * Where each file under `/exports/hostfs` goes, renamed and rendered as the manifest says; parents first.
+ *
+ * @throws ForerunError `exports` when a new name is no place beneath the root, or two files have one place; `template`
+ * when a name or content cannot be rendered.
+ */
+export function planHostFiles(files: ImageFiles, manifest: ExportsManifest, values: Values): HostFile[] {
+  const rename = renamer(manifest, values)
+  const templates = new Set(manifest.installedFilesTemplate.map((path) => hostPath(byteString(path))))
+  const planned = new Map<ByteString, HostFile>()
+  for (const file of files.hostFiles()) {
+    const original = hostPath(file.path)
+    const path = rename(original)
+    const earlier = planned.get(path)
+    if (earlier?.kind === 'directory' && file.kind === 'directory') continue
+    if (earlier !== undefined) throw collision(path)
+    planned.set(
+      path,
+      hostFile(file, path, () => (templates.has(original) ? render(files, file.path, values) : undefined)),
+    )
+  }
+  const inOrder = [...planned.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
+  for (const { path } of inOrder) {
+    for (const parent of parents(path))
+      if ((planned.get(parent)?.kind ?? 'directory') !== 'directory') throw collision(parent)
+  }
+  return inOrder
+}
+
+/** The longest renamed path that is the file's own or that of a directory above it decides. */
+function renamer(manifest: ExportsManifest, values: Values): (path: ByteString) => ByteString {
+  const renames = [...manifest.renameFiles]
+    .map(([from, template]) => ({
+      from: hostPath(byteString(from)),
+      to: newName(from, renderTemplate(template, values)),
+    }))
+    .sort((a, b) => b.from.length - a.from.length)
+  return (path) => {
+    const rule = renames.find(({ from }) => path === from || path.startsWith(`${from}/`))
+    return rule === undefined ? path : rule.to + path.slice(rule.from.length)
+  }
+}
+
+function newName(from: string, to: string): ByteString {
+  const parts = to.split('/').filter((part) => part !== '' && part !== '.')
+  if (parts.length === 0 || parts.includes('..') || to.includes('\0')) {
+    throw new ForerunError(
+      'exports',
+      `The file '${exportsManifestFile}' renames '${from}' to ${JSON.stringify(to)}, which is no place beneath the root`,
+      { hint: 'Check the values of the variables in renameFiles; a new name is an absolute path without "..".' },
+    )
+  }
+  return byteString(`/${parts.join('/')}`)
+}
+
+function hostPath(path: ByteString): ByteString {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  return `/${parts.join('/')}`
+}
+
+function hostFile(file: ExportedFile, path: ByteString, rendered: () => Buffer | undefined): HostFile {
+  const { mode, uid, gid } = file
+  if (file.kind === 'directory') return { kind: 'directory', path, mode, uid, gid }
+  if (file.kind === 'symlink') return { kind: 'symlink', path, target: file.target, uid, gid }
+  const content = rendered()
+  const source = sourcePath(file.path)
+  return { kind: 'file', path, mode, uid, gid, source, ...(content === undefined ? {} : { rendered: content }) }
+}
+
+/** Bytes that are no text pass through: only the values are encoded as UTF-8. */
+function render(files: ImageFiles, path: ByteString, values: Values): Buffer {
+  const content = files.read(sourcePath(path)) ?? Buffer.alloc(0)
+  const template = parseTemplate(content.toString('latin1'), displayPath(sourcePath(path)))
+  return Buffer.from(renderTemplate(template, values, { place: byteString }), 'latin1')
+}
+
+function sourcePath(path: ByteString): ByteString {
+  return `/exports/hostfs/${path}`
+}
+
+function parents(path: ByteString): ByteString[] {
+  const parts = path.split('/').slice(1, -1)
+  return parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}`)
+}
+
+function collision(path: ByteString): ForerunError {
+  return new ForerunError('exports', `Two of the image's host files have one place: '${displayPath(path)}'`, {
+    hint: `Check renameFiles in '${exportsManifestFile}' and the values of its variables.`,
+  })
+}

@@ -1,0 +1,65 @@
+import * as v from 'valibot'
+import { ForerunError } from '../errors.ts'
+import { modernSpelling } from './older-spellings.ts'
+import { type RuntimeConfiguration, runtimeSchema } from './runtime-schema.ts'
+import { describeIssue } from './schema-issue.ts'
+import { unitCgroup } from './unit-cgroup.ts'
+
+/**
+ * Takes parsed JSON for a configuration of the OCI runtime specification 1.2. Older spellings come out modern;
+ * properties that the specification does not know stay.
+ *
+ * @throws ForerunError `configuration` with the JSON path of the first fault, what is there and what is wanted; also for
+ * a root other than the read-only `rootfs`.
+ */
+export function parseRuntimeConfiguration(json: unknown, file: string): RuntimeConfiguration {
+  const result = v.safeParse(runtimeSchema, modernSpelling(json), { abortEarly: true })
+  if (!result.success) throw broken(file, describeIssue(result.issues[0]))
+  const { root } = result.output
+  if (root.path.replace(/^\.\//, '').replace(/\/+$/, '') !== 'rootfs') {
+    throw broken(
+      file,
+      `root.path is ${JSON.stringify(root.path)}, wanted "rootfs"`,
+      "The image's files lie at rootfs beside the configuration: set root.path to rootfs.",
+    )
+  }
+  if (root.readonly !== true) {
+    throw broken(
+      file,
+      `root.readonly is ${root.readonly ?? 'missing'}, wanted true`,
+      'A system container has a read-only root: set root.readonly to true and mount what has to be writable.',
+    )
+  }
+  return { ...result.output, root: { ...root, path: 'rootfs' } }
+}
+
+/**
+ * Puts the container into a control group of its own below its unit's, so that systemd sees, limits and kills it with the
+ * unit. A path that the configuration carries itself is replaced: the unit has only its own group delegated to it, and
+ * in any other the container would escape the unit.
+ */
+export function placeInUnitCgroup(
+  configuration: RuntimeConfiguration,
+  unitText: string,
+  name: string,
+): RuntimeConfiguration {
+  const cgroupsPath = `${unitCgroup(unitText, name)}/payload`
+  return { ...configuration, linux: { ...configuration.linux, cgroupsPath } }
+}
+
+/**
+ * Turns `process.terminal` off: a service has no terminal, and a runtime asked for one would wait for somebody to take
+ * its other end. Its standard streams are the journal's instead.
+ */
+export function withoutTerminal(configuration: RuntimeConfiguration): RuntimeConfiguration {
+  const { consoleSize: _, ...process } = configuration.process
+  return { ...configuration, process: { ...process, terminal: false } }
+}
+
+function broken(
+  file: string,
+  problem: string,
+  hint = 'Mend the file in the image and build the image anew.',
+): ForerunError {
+  return new ForerunError('configuration', `The configuration '${file}' has a fault: ${problem}`, { hint })
+}

@@ -1,0 +1,91 @@
+import { posix } from 'node:path'
+import { isBindMount } from './bind-mount.ts'
+import type { VolumeDirectory } from './default-configuration.ts'
+import type { Mount } from './runtime-schema.ts'
+
+/**
+ * tmpfiles.d(5) lines that make the sources of bind mounts that are absent, as directories, since what a mount expects
+ * there cannot be known. Sources that are relative belong to the bundle.
+ */
+export function sourceLines(
+  mounts: readonly Mount[],
+  options: { exists: (path: string) => boolean; owner: { uid: number; gid: number } },
+): string[] {
+  const sources = mounts.filter(isBindMount).flatMap(({ source }) => (source?.startsWith('/') ? [source] : []))
+  const absent = [...new Set(sources.map((source) => posix.resolve(source)))].filter((path) => !options.exists(path))
+  return absent.sort().map((path) => directoryLine({ path, mode: 0o700, ...options.owner }))
+}
+
+/** A line that makes a directory, and mends its owner and mode when it is there. */
+export function directoryLine({ path, mode, uid, gid }: VolumeDirectory): string {
+  return `d ${field(path)} ${mode.toString(8).padStart(4, '0')} ${uid} ${gid} - -`
+}
+
+/**
+ * The paths that the lines of a tmpfiles.d(5) text create, in their order, for knowing what to undo.
+ *
+ * @param specifiers values by letter (`t`: `/run`) beside those of the system's directories, which are known. A line
+ * with a specifier that is not known is left out.
+ */
+export function tmpfilesPaths(text: string, specifiers: Readonly<Record<string, string>> = {}): string[] {
+  const known = new Map(Object.entries({ ...systemDirectories, ...specifiers }))
+  return text.split('\n').flatMap((line) => {
+    const [, type, path] = lineStart.exec(line) ?? []
+    if (type === undefined || path === undefined || !creating.includes(type)) return []
+    const expanded = expand(unquote(path), known)
+    return expanded === undefined ? [] : [expanded]
+  })
+}
+
+/** A type with its modifiers and a path, in quotes or not. */
+const lineStart = /^\s*"?([a-zA-Z])[-+!=~^$?]*"?\s+("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\S+)/
+
+/** Types of lines that make something that was not there. */
+const creating = 'fFdDvqQpLcbC'
+
+const systemDirectories = {
+  t: '/run',
+  S: '/var/lib',
+  C: '/var/cache',
+  L: '/var/log',
+  T: '/tmp',
+  V: '/var/tmp',
+  h: '/root',
+}
+
+function field(path: string): string {
+  const literal = path.replaceAll('%', '%%')
+  if (!/[\s"'\\]/.test(literal)) return literal
+  return `"${literal.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`
+}
+
+function unquote(word: string): string {
+  const bare = /^(["'])(.*)\1$/s.exec(word)?.[2] ?? word
+  return bare.replace(/\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|(.))/g, (_match, hex?: string, octal?: string, other = '') => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
+    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8))
+    return escapes.get(other) ?? other
+  })
+}
+
+const escapes = new Map([
+  ['a', '\x07'],
+  ['b', '\b'],
+  ['f', '\f'],
+  ['n', '\n'],
+  ['r', '\r'],
+  ['s', ' '],
+  ['t', '\t'],
+  ['v', '\v'],
+])
+
+function expand(path: string, specifiers: ReadonlyMap<string, string>): string | undefined {
+  let complete = true
+  const expanded = path.replace(/%(.)/g, (_match, letter: string) => {
+    if (letter === '%') return '%'
+    const value = specifiers.get(letter)
+    if (value === undefined) complete = false
+    return value ?? ''
+  })
+  return complete ? expanded : undefined
+}
