@@ -1,0 +1,78 @@
+import { ForerunError } from '../errors.ts'
+import type { Descriptor } from '../image/descriptor.ts'
+import { digester, finishDigest } from '../image/digest.ts'
+
+/** A blob that is hashed as it passes. Reading on after its end is harmless. */
+export interface VerifiedBlob {
+  /**
+   * What is left of the blob. The end is reached only by a blob that has the size and the digest of its descriptor.
+   *
+   * @throws ForerunError `digest`, `interrupted`, and what the source throws.
+   */
+  bytes(): AsyncGenerator<Buffer>
+  /** Bytes so far. */
+  readonly received: number
+  /** Lets go of the source. */
+  close(): Promise<void>
+}
+
+export function verifiedBlob(
+  source: AsyncIterable<Buffer>,
+  descriptor: Pick<Descriptor, 'digest' | 'size'>,
+  { signal, onReceived }: { signal?: AbortSignal | undefined; onReceived?: ((bytes: number) => void) | undefined },
+): VerifiedBlob {
+  const iterator = source[Symbol.asyncIterator]()
+  const hash = digester(descriptor.digest)
+  let received = 0
+  let ended = false
+
+  async function* bytes(): AsyncGenerator<Buffer> {
+    while (!ended) {
+      throwIfAborted(signal)
+      const { done, value } = await iterator.next()
+      if (done === true) {
+        ended = true
+        checkEnd()
+        return
+      }
+      received += value.length
+      if (received > descriptor.size) {
+        throw sizeError(descriptor, 'more came')
+      }
+      hash.update(value)
+      onReceived?.(received)
+      yield value
+    }
+  }
+
+  function checkEnd(): void {
+    if (received < descriptor.size) throw sizeError(descriptor, `the source sent ${received}`)
+    const found = finishDigest(hash, descriptor.digest)
+    if (found !== descriptor.digest) {
+      throw new ForerunError('digest', `blob ${descriptor.digest} has the digest ${found}`, { hint: digestHint })
+    }
+  }
+
+  return {
+    bytes,
+    get received() {
+      return received
+    },
+    async close() {
+      if (!ended) await iterator.return?.()
+    },
+  }
+}
+
+export const digestHint =
+  'The source serves other bytes than the image names: pull again, or have the image pushed anew.'
+
+function sizeError({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, found: string): ForerunError {
+  return new ForerunError('digest', `blob ${digest} should have ${size} bytes, but ${found}`, { hint: digestHint })
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  if (signal.reason instanceof ForerunError) throw signal.reason
+  throw new ForerunError('interrupted', 'interrupted', { cause: signal.reason })
+}
