@@ -1,0 +1,50 @@
+import type { TransferContext } from '../source.ts'
+import { dropBody, exchange } from './answer.ts'
+import { AttemptFailure } from './failure.ts'
+import type { Registry } from './registry.ts'
+
+/**
+ * Where the registry answers: `https://HOST`, or `http://HOST` when it does not speak TLS and need not, which is found
+ * out once. Throws as `exchange` does.
+ */
+export async function findOrigin(registry: Registry, context: TransferContext): Promise<string> {
+  registry.origin ??= await probe(registry, context)
+  return registry.origin
+}
+
+/** The address that a registry would have if it had TLS; for messages before it is found. */
+export function nominalOrigin({ reference: { domain } }: Registry): string {
+  // Docker's own registry is at another host than its name says.
+  return `https://${domain === 'docker.io' ? 'registry-1.docker.io' : domain}`
+}
+
+async function probe(registry: Registry, context: TransferContext): Promise<string> {
+  const encrypted = nominalOrigin(registry)
+  if (!mayBePlain(registry)) return encrypted
+  const plain = encrypted.replace('https:', 'http:')
+  try {
+    await ping(registry, encrypted, context)
+    return encrypted
+  } catch (error) {
+    if (!(error instanceof AttemptFailure)) throw error
+    // A server without TLS may answer in HTTP, or hang up; without a port in the name, HTTP has another port than TLS.
+    const isRefusal = error.kind === 'refused' || error.kind === 'not-tls' || isReset(error)
+    if (!isRefusal) throw error
+  }
+  await ping(registry, plain, context)
+  return plain
+}
+
+function mayBePlain({ settings: { tlsVerify }, reference: { domain } }: Registry): boolean {
+  if (tlsVerify !== undefined) return !tlsVerify
+  const { hostname } = new URL(`https://${domain}`)
+  return hostname === 'localhost' || /^127\./.test(hostname) || hostname === '[::1]'
+}
+
+async function ping(registry: Registry, origin: string, context: TransferContext): Promise<void> {
+  dropBody(await exchange(registry, new URL('/v2/', origin), { headers: {}, context }))
+}
+
+function isReset({ failure: { cause } }: AttemptFailure): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNRESET' || cause.code === 'UND_ERR_SOCKET')
+}

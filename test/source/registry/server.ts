@@ -1,0 +1,34 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+export interface TestServer extends AsyncDisposable {
+  /** `127.0.0.1:PORT` */
+  readonly host: string
+  readonly origin: string
+  /** What was asked for, in order. */
+  readonly requests: IncomingMessage[]
+}
+
+/** A server on a free loopback port, for the length of a test. */
+export async function serve(handler: Handler, tls?: { key: string; cert: string }): Promise<TestServer> {
+  const requests: IncomingMessage[] = []
+  const listener: Handler = (request, response) => {
+    requests.push(request)
+    handler(request, response)
+  }
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    host,
+    origin: `${tls === undefined ? 'http' : 'https'}://${host}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
