@@ -17,6 +17,18 @@ export const forcedVariables: readonly string[] = [
   'IMAGE_NAME',
 ]
 
+/** Variables that always have a value, which `--set` and an image's defaults may replace. */
+export const builtInVariables: readonly string[] = [
+  'RUN_DIRECTORY',
+  'STATE_DIRECTORY',
+  'CONF_DIRECTORY',
+  'PIDFILE',
+  'UUID',
+  'ALL_PROCESS_CAPABILITIES',
+  'RUNTIME',
+  'ATOMIC',
+]
+
 /**
  * Reads the words of `--set`. A variable set twice has its last value.
  *

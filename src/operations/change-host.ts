@@ -1,8 +1,11 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { run } from '../host/run.ts'
 import { applyTmpfiles, removeTmpfiles } from '../systemd/tmpfiles.ts'
 import { unitLinks } from '../systemd/unit-links.ts'
 import type { ChangeHost } from '../transaction/change.ts'
+import { isPresent } from '../transaction/files.ts'
 import type { Context } from './context.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
@@ -15,7 +18,9 @@ export function changeHost(context: Context): ChangeHost {
       await (await context.manager()).enable(unit)
     },
     async disable(unit) {
-      await (await context.manager()).disable(unit)
+      // systemd refuses to disable a unit whose file somebody has removed.
+      if (isPresent(join(paths.units, unit))) await (await context.manager()).disable(unit)
+      else for (const { path } of await unitLinks(unit, paths.units)) rmSync(path)
     },
     start: async (unit) => (await context.manager()).start(unit),
     async stop(unit) {

@@ -1,18 +1,13 @@
-import { createHash } from 'node:crypto'
 import { lstatSync, readlinkSync } from 'node:fs'
 import type { DeploymentInfo } from '../store/deployment.ts'
-import { fileSha256, isPresent } from '../transaction/files.ts'
+import { contentSha256, fileSha256, isPresent } from '../transaction/files.ts'
 
 /**
  * What `info` keeps of an installed file: the SHA-256 of a regular file's content or of a symbolic link's target, in
  * hexadecimal; undefined for anything else.
  */
 export function installedChecksum(path: string): string | undefined {
-  return lstatSync(path).isSymbolicLink() ? checksumOf(Buffer.from(readlinkSync(path))) : fileSha256(path)
-}
-
-export function checksumOf(content: Uint8Array): string {
-  return createHash('sha256').update(content).digest('hex')
+  return lstatSync(path).isSymbolicLink() ? contentSha256({ bytes: Buffer.from(readlinkSync(path)) }) : fileSha256(path)
 }
 
 /** The installed files that are still there, apart by whether they are as they were installed. */

@@ -1,7 +1,7 @@
 import { constants, copyFileSync, linkSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
-import { applyMetadata } from './metadata.ts'
 import { byteString, type Metadata } from '../tree/entry.ts'
+import { applyMetadata } from './metadata.ts'
 
 /** How a file of a checkout comes out of the store. `auto` keeps the first that works of reflink, hard link and copy. */
 export type CheckoutMethod = 'auto' | 'reflink' | 'hardlink' | 'copy'

@@ -1,11 +1,11 @@
 import { closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
-import { applyMetadata, filePath } from './metadata.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'
 import { type CheckoutMethod, type PlaceObject, placeObjects } from './checkout-method.ts'
+import { applyMetadata, filePath } from './metadata.ts'
 import { objectPath } from './object.ts'
 
 /**

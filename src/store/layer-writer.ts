@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, ftruncateSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { applyMetadataToOpenFile } from './metadata.ts'
 import type { LayerEntry, LayerReceiver, Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
+import { applyMetadataToOpenFile } from './metadata.ts'
 import { objectId } from './object.ts'
 import type { Staging } from './staging.ts'
 

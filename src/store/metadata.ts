@@ -1,7 +1,12 @@
 import { chmodSync, fchmodSync, fchownSync, lchownSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import {
+  setExtendedAttribute,
+  setExtendedAttributeOfOpenFile,
+  setTimes,
+  setTimesOfOpenFile,
+} from '../host/system-calls.ts'
 import { type ByteString, displayPath, type Metadata, pathBytes } from '../tree/entry.ts'
-import { setExtendedAttribute, setExtendedAttributeOfOpenFile, setTimes, setTimesOfOpenFile } from '../host/system-calls.ts'
 
 /**
  * A name as Node's file functions take it: text where every byte is ASCII, else a Buffer, so that no byte is changed.

@@ -3,6 +3,8 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
+  copyFileSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -26,16 +28,20 @@ export interface Ownership {
   readonly gid: number
 }
 
+/** The bytes of a new file, or the path of the file that it is to be a copy of. */
+export type FileContent = { readonly bytes: Uint8Array } | { readonly copyOf: string | Buffer }
+
 /** A new file. Its directory must exist. @throws ForerunError `file-exists`. */
-export function writeFile(path: string, content: Uint8Array, ownership: Ownership): Change {
+export function writeFile(path: string, content: FileContent, ownership: Ownership): Change {
   const temporary = asideOf(path)
   return {
     prepare() {
       refusePresent(path)
-      return { kind: 'write-file', path, temporary, sha256: createHash('sha256').update(content).digest('hex') }
+      return { kind: 'write-file', path, temporary, sha256: contentSha256(content) }
     },
     apply() {
-      writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
+      if ('bytes' in content) writeFileSync(temporary, content.bytes, { flag: 'wx', mode: 0o600 })
+      else copyFileSync(content.copyOf, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
       chownSync(temporary, ownership.uid, ownership.gid)
       chmodSync(temporary, ownership.mode)
       renameOrRefuse(temporary, path)
@@ -103,13 +109,16 @@ export function finishRemoveFile(record: RecordOf<'remove-file'>): void {
   rmSync(record.aside, { force: true })
 }
 
-/** Removes directories that are empty once the transaction has been committed; the last given first. */
+/** Once the transaction has been committed, removes directories, the last given first; one that is not empty is kept. */
 export function removeDirectories(paths: readonly string[]): Change {
   return { prepare: () => ({ kind: 'remove-directories', paths }), apply() {} }
 }
 
-export function finishRemoveDirectories(record: RecordOf<'remove-directories'>): void {
-  for (const path of record.paths.toReversed()) removeEmptyDirectory(path)
+export function finishRemoveDirectories(record: RecordOf<'remove-directories'>, host: ChangeHost): void {
+  for (const path of record.paths.toReversed()) {
+    removeEmptyDirectory(path)
+    if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
+  }
 }
 
 /** A rename within one file system; `discard` removes the result once the transaction has been committed. */
@@ -128,8 +137,16 @@ export function finishRename(record: RecordOf<'rename'>): void {
   if (record.discard) rmSync(record.to, { recursive: true, force: true })
 }
 
+/** SHA-256 in hexadecimal. */
+export function contentSha256(content: FileContent): string {
+  if ('bytes' in content) return createHash('sha256').update(content.bytes).digest('hex')
+  const sha256 = fileSha256(content.copyOf)
+  if (sha256 === undefined) throw new Error(`${content.copyOf} is no regular file`)
+  return sha256
+}
+
 /** SHA-256 of a regular file in hexadecimal; undefined for anything else. */
-export function fileSha256(path: string): string | undefined {
+export function fileSha256(path: string | Buffer): string | undefined {
   if (!lstatSync(path).isFile()) return undefined
   const hash = createHash('sha256')
   const buffer = Buffer.alloc(1024 * 1024)

@@ -60,7 +60,7 @@ export async function finishChange(record: ChangeRecord, host: ChangeHost): Prom
     case 'remove-file':
       return finishRemoveFile(record)
     case 'remove-directories':
-      return finishRemoveDirectories(record)
+      return finishRemoveDirectories(record, host)
     case 'rename':
       return finishRename(record)
     case 'stop':

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { type Bundle, prepareBundle } from '../bundle/bundle.ts'
+import { lastCapability } from '../bundle/capabilities.ts'
+import { parseAssignments } from '../bundle/values.ts'
+import { ForerunError } from '../errors.ts'
+import { tmpfilesPath, unitPath } from '../host/paths.ts'
+import { type ContainerName, parseContainerName } from '../image/container-name.ts'
+import { defaultContainerName, parseReference, type Reference } from '../image/reference.ts'
+import { readDeployment } from '../store/deployment.ts'
+import { isPresent } from '../transaction/files.ts'
+import { applyChanges } from '../transaction/transaction.ts'
+import { changeHost } from './change-host.ts'
+import type { Context, SourceOptions } from './context.ts'
+import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
+import { hostKind } from './host-kind.ts'
+import { installChanges, planInstallation } from './install-changes.ts'
+import { type InstallableImage, installableImage, throwawayStore } from './installable-image.ts'
+import { lockHost } from './lock-host.ts'
+import { findRuntime } from './runtime.ts'
+import { stageDeployment } from './stage-deployment.ts'
+
+export interface InstallRequest extends Partial<SourceOptions> {
+  readonly image: string
+  readonly name?: string
+  /** `KEY=VALUE` words. */
+  readonly set?: readonly string[]
+  readonly runtime?: string
+  /** A folder that is, or holds as `rootfs`, the file system to use in place of a checkout. */
+  readonly rootfs?: string
+  readonly display?: boolean
+  /** Start the service, too. */
+  readonly now?: boolean
+  readonly systemPackage: 'auto' | 'build' | 'no' | 'yes'
+}
+
+export type InstallResult =
+  | { readonly outcome: 'present'; readonly name: string }
+  | { readonly outcome: 'displayed'; readonly name: string; readonly files: readonly DisplayedFile[] }
+  | {
+      readonly outcome: 'installed'
+      readonly name: string
+      readonly image: string
+      /** The image's id. */
+      readonly id: string
+      /** Whether the image has a service, and not host files only. */
+      readonly service: boolean
+      readonly started: boolean
+      /** What was put on the host. */
+      readonly files: readonly string[]
+    }
+
+/** What the words of a request mean; made before anything else, so that a mistake in them touches nothing. */
+interface ParsedRequest extends SourceOptions {
+  readonly reference: Reference
+  readonly name: ContainerName
+  readonly assignments: ReadonlyMap<string, string>
+  readonly runtime: string
+  readonly rootfs: string | undefined
+  readonly now: boolean
+}
+
+/**
+ * Installs an image as a service that starts at the next boot. Everything is prepared and checked first; then the changes
+ * to the host are made, all or none.
+ */
+export async function install(request: InstallRequest, context: Context): Promise<InstallResult> {
+  const parsed = parseRequest(request, context)
+  if (request.display) return display(parsed, context)
+  using _lock = await lockHost(context)
+  if (readDeployment(context.paths.containers, parsed.name) !== undefined) {
+    return { outcome: 'present', name: parsed.name }
+  }
+  refuseFilesInTheWay(parsed.name, context)
+  const image = await installableImage(parsed, context)
+  const bundle = bundleOf(image, parsed, context)
+  const plan = planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, context })
+  using staged = await stageDeployment(plan, context)
+  const changes = installChanges(plan, { staged: staged.folder, start: parsed.now, context })
+  await applyChanges(`install ${parsed.name}`, changes, {
+    journal: context.paths.journal,
+    host: changeHost(context),
+    signal: context.signal,
+  })
+  return {
+    outcome: 'installed',
+    name: parsed.name,
+    image: image.name,
+    id: image.id,
+    service: bundle.service !== undefined,
+    started: bundle.service !== undefined && parsed.now,
+    files: plan.info['installed-files'],
+  }
+}
+
+/** Renders everything as `install` would, from an image in the store or one fetched into a folder that goes again. */
+async function display(parsed: ParsedRequest, context: Context): Promise<InstallResult> {
+  using store = throwawayStore(parsed, context)
+  const here = { ...context, paths: { ...context.paths, store: store.path } }
+  const image = await installableImage(parsed, here)
+  const files = displayedFiles(bundleOf(image, parsed, here), { name: parsed.name, paths: context.paths })
+  return { outcome: 'displayed', name: parsed.name, files }
+}
+
+function parseRequest(request: InstallRequest, context: Context): ParsedRequest {
+  const reference = parseReference(request.image)
+  if (request.systemPackage === 'build' || request.systemPackage === 'yes') {
+    throw new ForerunError('usage', `--system-package=${request.systemPackage} is not in this version of forerun`, {
+      hint: 'Leave it out: the host files are then tracked by forerun itself.',
+    })
+  }
+  return {
+    reference,
+    name: parseContainerName(request.name ?? defaultContainerName(reference)),
+    assignments: parseAssignments(request.set ?? []),
+    runtime: findRuntime(request.runtime ?? context.settings.runtime.path),
+    rootfs: request.rootfs,
+    now: request.now ?? false,
+    tlsVerify: request.tlsVerify,
+  }
+}
+
+/** Before the download, so that nobody waits for it in vain; the changes look again. */
+function refuseFilesInTheWay(name: string, { paths }: Context): void {
+  const inTheWay = [unitPath(paths, name), tmpfilesPath(paths, name)].find(isPresent)
+  if (inTheWay === undefined) return
+  throw new ForerunError('file-exists', `The file ${inTheWay} already exists.`, {
+    hint: 'Move it away, or choose another name with --name.',
+  })
+}
+
+function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Context): Bundle {
+  const bundle = prepareBundle({
+    deployment: {
+      name: parsed.name,
+      destination: join(context.paths.containers, `${parsed.name}.0`),
+      imageId: image.id,
+      imageName: image.name,
+      runtime: parsed.runtime,
+      program: '/usr/bin/forerun',
+      uuid: randomUUID(),
+      lastCapability: lastCapability(),
+    },
+    image: image.configuration,
+    files: image.files,
+    assignments: parsed.assignments,
+    hostKind,
+    ...(image.rootfs === undefined ? {} : { rootfs: image.rootfs }),
+  })
+  for (const message of bundle.notices) context.emit({ type: 'notice', message })
+  return bundle
+}

@@ -1,0 +1,50 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { checkOut } from '../store/checkout.ts'
+import { addMountPoint } from '../tree/mount-point.ts'
+import type { Context } from './context.ts'
+import type { InstallationPlan } from './install-changes.ts'
+import { unfinishedPrefix } from './lock-host.ts'
+
+/**
+ * Makes the complete folder of a deployment beside its place: checkout, configuration, `info`, and copies of unit and
+ * tmpfiles lines. Disposing removes it, unless it has been renamed into place.
+ */
+export async function stageDeployment(
+  plan: InstallationPlan,
+  context: Context,
+): Promise<{ folder: string } & Disposable> {
+  const { containers } = context.paths
+  mkdirSync(containers, { recursive: true, mode: 0o700 })
+  const folder = mkdtempSync(join(containers, unfinishedPrefix))
+  const staged = { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
+  try {
+    await fill(folder, plan, context)
+    return staged
+  } catch (error) {
+    staged[Symbol.dispose]()
+    throw error
+  }
+}
+
+async function fill(folder: string, plan: InstallationPlan, context: Context): Promise<void> {
+  const { name, bundle, image } = plan
+  writeFileSync(join(folder, 'info'), `${JSON.stringify(plan.info, undefined, 2)}\n`, { mode: 0o600 })
+  if (bundle.service === undefined) return
+  writeFileSync(join(folder, 'config.json'), bundle.service.configurationText, { mode: 0o600 })
+  writeFileSync(join(folder, `${name}.service`), bundle.service.unit)
+  if (bundle.service.tmpfiles !== undefined)
+    writeFileSync(join(folder, `tmpfiles-${name}.conf`), bundle.service.tmpfiles)
+  if (image.rootfs !== undefined) {
+    symlinkSync(image.rootfs, join(folder, 'rootfs'))
+    return
+  }
+  context.emit({ type: 'step', message: `Making the checkout of ${name}` })
+  for (const { path, kind } of bundle.service.mountPoints) addMountPoint(image.tree, path, kind)
+  await checkOut(context.paths.store, image.tree, {
+    target: join(folder, 'rootfs'),
+    method: context.settings.containers.checkout,
+    shared: true,
+    signal: context.signal,
+  })
+}

@@ -1,0 +1,35 @@
+import { wire } from '../../src/cli/wire.ts'
+import type { ForerunEvent } from '../../src/events.ts'
+import { install } from '../../src/operations/install.ts'
+import { uninstall } from '../../src/operations/uninstall.ts'
+
+/**
+ * An entry point that is bundled for the hosts of the fault suite alone: the real operations, with an event listener
+ * that fails, or kills the process, at a chosen change.
+ *
+ *     fault-main.cjs fail|kill|count INDEX PHASE install IMAGE | uninstall NAME
+ *
+ * `count` makes no fault. The last line says how many changes there were.
+ */
+async function main([action, index, phase, verb, subject = '']: string[]): Promise<void> {
+  let changes = 0
+  const emit = (event: ForerunEvent): void => {
+    if (event.type !== 'change') return
+    if (event.phase === 'recorded') changes += 1
+    if (action === 'count' || event.phase !== phase || event.index !== Number(index)) return
+    if (action === 'kill') process.kill(process.pid, 'SIGKILL')
+    throw new Error(`fault at ${event.kind}`)
+  }
+  await using context = wire({ emit, signal: new AbortController().signal })
+  if (verb === 'install') await install({ image: subject, now: true, systemPackage: 'auto' }, context)
+  else await uninstall(subject, context)
+  process.stdout.write(`${changes}\n`)
+}
+
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  (error: Error) => {
+    process.stderr.write(`${error.message}\n`)
+    process.exit(1)
+  },
+)
