@@ -62,7 +62,7 @@ export function defaultConfiguration(
     mounts: withVolumes([...defaultMounts(), ...nameResolution(places.hostKind)], volumes),
     annotations: annotations(image),
     linux: {
-      namespaces: [{ type: 'pid' }, { type: 'ipc' }, { type: 'mount' }],
+      namespaces: [{ type: 'pid' }, { type: 'ipc' }, { type: 'mount' }, { type: 'cgroup' }],
       // All denied: the runtime adds the devices that every container has.
       resources: { devices: [{ allow: false, access: 'rwm' }] },
       maskedPaths: [...defaultMaskedPaths],

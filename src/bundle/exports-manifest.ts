@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 import { dropNulls } from './older-spellings.ts'
 import { describeIssue } from './schema-issue.ts'
+import { dictionary, object } from './schema-types.ts'
 import { parseTemplate, type Template, type Values } from './template.ts'
 import { readJsonFile } from './template-json.ts'
 
@@ -44,12 +45,12 @@ export function parseExportsManifest(text: string): ExportsManifest {
   }
 }
 
-const schema = v.looseObject({
+const schema = object({
   version: v.optional(v.pipe(v.string(), v.regex(/^1(\.|$)/, 'version "1.0" of the format'))),
   // Numbers too, as the old tool took them: "PORT": 2379.
-  defaultValues: v.optional(v.record(v.string(), v.union([v.string(), v.number(), v.bigint()])), {}),
+  defaultValues: v.optional(dictionary(v.string(), v.union([v.string(), v.number(), v.bigint()])), {}),
   installedFilesTemplate: v.optional(v.array(v.string()), []),
-  renameFiles: v.optional(v.record(v.string(), v.string()), {}),
+  renameFiles: v.optional(dictionary(v.string(), v.string()), {}),
   noContainerService: v.optional(v.boolean(), false),
   useLinks: v.optional(v.boolean(), true),
 })

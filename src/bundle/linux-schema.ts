@@ -1,9 +1,9 @@
 import * as v from 'valibot'
-import { absolutePath, int64, oneOf, strings, uint16, uint32, uint64 } from './schema-types.ts'
+import { absolutePath, dictionary, int64, object, oneOf, strings, uint16, uint32, uint64 } from './schema-types.ts'
 
 const namespaces = v.pipe(
   v.array(
-    v.looseObject({
+    object({
       type: oneOf('pid', 'network', 'mount', 'ipc', 'uts', 'user', 'cgroup', 'time'),
       path: v.exactOptional(absolutePath),
     }),
@@ -13,7 +13,7 @@ const namespaces = v.pipe(
 )
 
 const device = v.pipe(
-  v.looseObject({
+  object({
     type: oneOf('c', 'b', 'u', 'p'),
     path: absolutePath,
     major: v.exactOptional(int64),
@@ -28,7 +28,7 @@ const device = v.pipe(
   ),
 )
 
-const deviceRule = v.looseObject({
+const deviceRule = object({
   allow: v.boolean(),
   type: v.exactOptional(oneOf('a', 'c', 'b')),
   major: v.exactOptional(int64),
@@ -36,7 +36,7 @@ const deviceRule = v.looseObject({
   access: v.exactOptional(v.pipe(v.string(), v.regex(/^[rwm]*$/, 'letters of "rwm"'))),
 })
 
-const memory = v.looseObject({
+const memory = object({
   limit: v.exactOptional(int64),
   reservation: v.exactOptional(int64),
   swap: v.exactOptional(int64),
@@ -48,7 +48,7 @@ const memory = v.looseObject({
   checkBeforeUpdate: v.exactOptional(v.boolean()),
 })
 
-const cpu = v.looseObject({
+const cpu = object({
   shares: v.exactOptional(uint64),
   quota: v.exactOptional(int64),
   burst: v.exactOptional(uint64),
@@ -60,14 +60,14 @@ const cpu = v.looseObject({
   idle: v.exactOptional(int64),
 })
 
-const throttle = v.array(v.looseObject({ major: int64, minor: int64, rate: uint64 }))
+const throttle = v.array(object({ major: int64, minor: int64, rate: uint64 }))
 
-const blockIo = v.looseObject({
+const blockIo = object({
   weight: v.exactOptional(uint16),
   leafWeight: v.exactOptional(uint16),
   weightDevice: v.exactOptional(
     v.array(
-      v.looseObject({
+      object({
         major: int64,
         minor: int64,
         weight: v.exactOptional(uint16),
@@ -81,30 +81,30 @@ const blockIo = v.looseObject({
   throttleWriteIOPSDevice: v.exactOptional(throttle),
 })
 
-const resources = v.looseObject({
+const resources = object({
   devices: v.exactOptional(v.array(deviceRule)),
   memory: v.exactOptional(memory),
   cpu: v.exactOptional(cpu),
-  pids: v.exactOptional(v.looseObject({ limit: v.exactOptional(int64) })),
+  pids: v.exactOptional(object({ limit: v.exactOptional(int64) })),
   blockIO: v.exactOptional(blockIo),
   hugepageLimits: v.exactOptional(
     v.array(
-      v.looseObject({
+      object({
         pageSize: v.pipe(v.string(), v.regex(/^[1-9]\d*[KMG]B$/, 'a size such as "2MB"')),
         limit: uint64,
       }),
     ),
   ),
   network: v.exactOptional(
-    v.looseObject({
+    object({
       classID: v.exactOptional(uint32),
-      priorities: v.exactOptional(v.array(v.looseObject({ name: v.string(), priority: uint32 }))),
+      priorities: v.exactOptional(v.array(object({ name: v.string(), priority: uint32 }))),
     }),
   ),
   rdma: v.exactOptional(
-    v.record(v.string(), v.looseObject({ hcaHandles: v.exactOptional(uint32), hcaObjects: v.exactOptional(uint32) })),
+    dictionary(v.string(), object({ hcaHandles: v.exactOptional(uint32), hcaObjects: v.exactOptional(uint32) })),
   ),
-  unified: v.exactOptional(v.record(v.string(), v.string())),
+  unified: v.exactOptional(dictionary(v.string(), v.string())),
 })
 
 const seccompAction = oneOf(
@@ -119,13 +119,13 @@ const seccompAction = oneOf(
   'SCMP_ACT_NOTIFY',
 )
 
-const seccompRule = v.looseObject({
+const seccompRule = object({
   names: v.pipe(strings, v.minLength(1, 'a list with at least one call')),
   action: seccompAction,
   errnoRet: v.exactOptional(uint32),
   args: v.exactOptional(
     v.array(
-      v.looseObject({
+      object({
         index: uint32,
         value: uint64,
         valueTwo: v.exactOptional(uint64),
@@ -143,7 +143,7 @@ const seccompRule = v.looseObject({
   ),
 })
 
-const seccomp = v.looseObject({
+const seccomp = object({
   defaultAction: seccompAction,
   defaultErrnoRet: v.exactOptional(uint32),
   architectures: v.exactOptional(
@@ -166,17 +166,17 @@ const propagations = [
   'runbindable',
 ] as const
 
-const idMapping = v.looseObject({ containerID: uint32, hostID: uint32, size: uint32 })
+const idMapping = object({ containerID: uint32, hostID: uint32, size: uint32 })
 
 /** OCI runtime specification 1.2, "Linux Container Configuration". */
-export const linuxSchema = v.looseObject({
+export const linuxSchema = object({
   uidMappings: v.exactOptional(v.array(idMapping)),
   gidMappings: v.exactOptional(v.array(idMapping)),
   namespaces: v.exactOptional(namespaces),
   timeOffsets: v.exactOptional(
-    v.record(
+    dictionary(
       oneOf('boottime', 'monotonic'),
-      v.looseObject({ secs: v.exactOptional(int64), nanosecs: v.exactOptional(uint32) }),
+      object({ secs: v.exactOptional(int64), nanosecs: v.exactOptional(uint32) }),
     ),
   ),
   devices: v.exactOptional(v.array(device)),
@@ -185,12 +185,12 @@ export const linuxSchema = v.looseObject({
   // Runtimes take the recursive words and an empty one too.
   rootfsPropagation: v.exactOptional(v.picklist(['', ...propagations])),
   seccomp: v.exactOptional(seccomp),
-  sysctl: v.exactOptional(v.record(v.string(), v.string())),
+  sysctl: v.exactOptional(dictionary(v.string(), v.string())),
   maskedPaths: v.exactOptional(v.array(absolutePath)),
   readonlyPaths: v.exactOptional(v.array(absolutePath)),
   mountLabel: v.exactOptional(v.string()),
   intelRdt: v.exactOptional(
-    v.looseObject({
+    object({
       closID: v.exactOptional(v.string()),
       l3CacheSchema: v.exactOptional(v.string()),
       memBwSchema: v.exactOptional(v.string()),
@@ -198,5 +198,5 @@ export const linuxSchema = v.looseObject({
       enableMBM: v.exactOptional(v.boolean()),
     }),
   ),
-  personality: v.exactOptional(v.looseObject({ domain: oneOf('LINUX', 'LINUX32'), flags: v.exactOptional(strings) })),
+  personality: v.exactOptional(object({ domain: oneOf('LINUX', 'LINUX32'), flags: v.exactOptional(strings) })),
 })

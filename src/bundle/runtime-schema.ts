@@ -1,6 +1,16 @@
 import * as v from 'valibot'
 import { linuxSchema } from './linux-schema.ts'
-import { absolutePath, capability, integer, oneOf, strings, uint32, uint64 } from './schema-types.ts'
+import {
+  absolutePath,
+  capability,
+  dictionary,
+  integer,
+  object,
+  oneOf,
+  strings,
+  uint32,
+  uint64,
+} from './schema-types.ts'
 
 /**
  * OCI runtime specification 1.2, "Configuration", for Linux. Properties that it does not name are let through, as it
@@ -9,14 +19,14 @@ import { absolutePath, capability, integer, oneOf, strings, uint32, uint64 } fro
 export type RuntimeConfiguration = v.InferOutput<typeof runtimeSchema>
 export type Mount = v.InferOutput<typeof mountSchema>
 
-const user = v.looseObject({
+const user = object({
   uid: v.exactOptional(uint32, 0),
   gid: v.exactOptional(uint32, 0),
   umask: v.exactOptional(uint32),
   additionalGids: v.exactOptional(v.array(uint32)),
 })
 
-const capabilities = v.looseObject({
+const capabilities = object({
   bounding: v.exactOptional(v.array(capability)),
   effective: v.exactOptional(v.array(capability)),
   inheritable: v.exactOptional(v.array(capability)),
@@ -24,13 +34,13 @@ const capabilities = v.looseObject({
   ambient: v.exactOptional(v.array(capability)),
 })
 
-const rlimit = v.looseObject({
+const rlimit = object({
   type: v.pipe(v.string(), v.regex(/^RLIMIT_[A-Z]+$/, 'a name such as RLIMIT_NOFILE')),
   soft: uint64,
   hard: uint64,
 })
 
-const scheduler = v.looseObject({
+const scheduler = object({
   policy: oneOf('SCHED_OTHER', 'SCHED_FIFO', 'SCHED_RR', 'SCHED_BATCH', 'SCHED_ISO', 'SCHED_IDLE', 'SCHED_DEADLINE'),
   nice: v.exactOptional(integer(-20, 19)),
   priority: v.exactOptional(integer(-(2 ** 31), 2 ** 31 - 1)),
@@ -40,14 +50,14 @@ const scheduler = v.looseObject({
   period: v.exactOptional(uint64),
 })
 
-const ioPriority = v.looseObject({
+const ioPriority = object({
   class: oneOf('IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'),
   priority: v.exactOptional(integer(0, 7)),
 })
 
-const processSchema = v.looseObject({
+const processSchema = object({
   terminal: v.exactOptional(v.boolean()),
-  consoleSize: v.exactOptional(v.looseObject({ height: uint64, width: uint64 })),
+  consoleSize: v.exactOptional(object({ height: uint64, width: uint64 })),
   cwd: absolutePath,
   env: v.exactOptional(strings),
   args: v.pipe(strings, v.minLength(1, 'a list with the program to run')),
@@ -62,9 +72,9 @@ const processSchema = v.looseObject({
   ioPriority: v.exactOptional(ioPriority),
 })
 
-const idMapping = v.looseObject({ containerID: uint32, hostID: uint32, size: uint32 })
+const idMapping = object({ containerID: uint32, hostID: uint32, size: uint32 })
 
-const mountSchema = v.looseObject({
+const mountSchema = object({
   destination: absolutePath,
   type: v.exactOptional(v.string()),
   source: v.exactOptional(v.string()),
@@ -73,14 +83,14 @@ const mountSchema = v.looseObject({
   gidMappings: v.exactOptional(v.array(idMapping)),
 })
 
-const hook = v.looseObject({
+const hook = object({
   path: absolutePath,
   args: v.exactOptional(strings),
   env: v.exactOptional(strings),
   timeout: v.exactOptional(integer(1, 2 ** 31 - 1)),
 })
 
-const hooks = v.looseObject({
+const hooks = object({
   prestart: v.exactOptional(v.array(hook)),
   createRuntime: v.exactOptional(v.array(hook)),
   createContainer: v.exactOptional(v.array(hook)),
@@ -89,17 +99,17 @@ const hooks = v.looseObject({
   poststop: v.exactOptional(v.array(hook)),
 })
 
-export const runtimeSchema = v.looseObject({
+export const runtimeSchema = object({
   ociVersion: v.pipe(
     v.string(),
     v.regex(/^[01]\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/, 'a version up to 1.x, such as "1.0.2"'),
   ),
-  root: v.looseObject({ path: v.string(), readonly: v.exactOptional(v.boolean()) }),
+  root: object({ path: v.string(), readonly: v.exactOptional(v.boolean()) }),
   process: processSchema,
   hostname: v.exactOptional(v.string()),
   domainname: v.exactOptional(v.string()),
   mounts: v.exactOptional(v.array(mountSchema)),
   hooks: v.exactOptional(hooks),
-  annotations: v.exactOptional(v.record(v.string(), v.string())),
+  annotations: v.exactOptional(dictionary(v.string(), v.string())),
   linux: v.exactOptional(linuxSchema),
 })

@@ -1,5 +1,24 @@
 import * as v from 'valibot'
 
+/** A JSON object, which a list is not; members that are not named are kept. */
+export function object<const Entries extends v.ObjectEntries>(entries: Entries) {
+  return v.pipe(notList, v.looseObject(entries))
+}
+
+/** A JSON object of any keys. */
+export function dictionary<
+  const Key extends v.BaseSchema<string, string, v.BaseIssue<unknown>>,
+  const Value extends v.BaseSchema<unknown, unknown, v.BaseIssue<unknown>>,
+>(key: Key, value: Value) {
+  return v.pipe(notList, v.record(key, value))
+}
+
+// To valibot a list is an object too.
+const notList = v.custom<object>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'an object',
+)
+
 /** A whole number in a range, both ends included; beyond 2^53 a bigint, as `readJson` gives it. */
 export function integer(least: number | bigint, most: number | bigint) {
   return v.custom<number | bigint>(

@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { ForerunError } from '../errors.ts'
 import { isBindMount } from './bind-mount.ts'
 import type { VolumeDirectory } from './default-configuration.ts'
 import type { Mount } from './runtime-schema.ts'
@@ -6,6 +7,8 @@ import type { Mount } from './runtime-schema.ts'
 /**
  * tmpfiles.d(5) lines that make the sources of bind mounts that are absent, as directories, since what a mount expects
  * there cannot be known. Sources that are relative belong to the bundle.
+ *
+ * @throws ForerunError `configuration` for a path that no line can hold.
  */
 export function sourceLines(
   mounts: readonly Mount[],
@@ -33,12 +36,12 @@ export function tmpfilesPaths(text: string, specifiers: Readonly<Record<string, 
     const [, type, path] = lineStart.exec(line) ?? []
     if (type === undefined || path === undefined || !creating.includes(type)) return []
     const expanded = expand(unquote(path), known)
-    return expanded === undefined ? [] : [expanded]
+    return expanded === undefined ? [] : [posix.resolve('/', expanded)]
   })
 }
 
-/** A type with its modifiers and a path, in quotes or not. */
-const lineStart = /^\s*"?([a-zA-Z])[-+!=~^$?]*"?\s+("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\S+)/
+/** A type with its modifiers and a path, in which quotes may begin and end anywhere. */
+const lineStart = /^\s*"?([a-zA-Z])[-+!=~^$?]*"?\s+((?:\\.|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'\\])+)/
 
 /** Types of lines that make something that was not there. */
 const creating = 'fFdDvqQpLcbC'
@@ -54,13 +57,24 @@ const systemDirectories = {
 }
 
 function field(path: string): string {
+  if (/[\n\r\0]/.test(path)) {
+    throw new ForerunError(
+      'configuration',
+      `The path ${JSON.stringify(path)} has a line break, which tmpfiles.d cannot hold`,
+      {
+        hint: 'Check the mounts and volumes of the image, and the values of its variables.',
+      },
+    )
+  }
   const literal = path.replaceAll('%', '%%')
-  if (!/[\s"'\\]/.test(literal)) return literal
-  return `"${literal.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`
+  return /[\s"'\\]/.test(literal) ? `"${literal.replace(/["\\]/g, '\\$&')}"` : literal
 }
 
 function unquote(word: string): string {
-  const bare = /^(["'])(.*)\1$/s.exec(word)?.[2] ?? word
+  const bare = word.replace(
+    /\\.|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'/g,
+    (whole, double?: string, single?: string) => double ?? single ?? whole,
+  )
   return bare.replace(/\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|(.))/g, (_match, hex?: string, octal?: string, other = '') => {
     if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
     if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8))
