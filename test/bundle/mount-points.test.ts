@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { mountPoints } from '../../src/bundle/mount-points.ts'
+import type { Mount } from '../../src/bundle/runtime-schema.ts'
+
+function points(mounts: Mount[], cwd = '/'): string[] {
+  const configuration = {
+    ociVersion: '1.0.2',
+    process: { cwd, args: ['x'] },
+    root: { path: 'rootfs', readonly: true },
+    mounts,
+  }
+  const kind = (path: string) => (path === '/etc/hosts' ? 'file' : path === '/srv' ? 'directory' : undefined)
+  return mountPoints(configuration, kind).map((point) => `${point.kind} ${point.mode.toString(8)} ${point.path}`)
+}
+
+test('a bind mount of a file needs a file, all others a directory', () => {
+  assert.deepEqual(
+    points([
+      { destination: '/proc', type: 'proc' },
+      { destination: '/etc/hosts', type: 'bind', source: '/etc/hosts' },
+      { destination: '/srv/', type: 'bind', source: '/srv' },
+      { destination: '/absent', type: 'bind', source: '/absent' },
+      { destination: '/tmp', type: 'tmpfs', options: ['mode=0755', 'mode=1777'] },
+    ]),
+    [
+      'directory 755 /proc',
+      'file 644 /etc/hosts',
+      'directory 755 /srv',
+      'directory 755 /absent',
+      'directory 1777 /tmp',
+    ],
+  )
+})
+
+test('what lies in another mount is not in the root file system', () => {
+  assert.deepEqual(
+    points(
+      [
+        { destination: '/dev', type: 'tmpfs' },
+        { destination: '/dev/pts', type: 'devpts' },
+        { destination: '/developers', type: 'tmpfs' },
+        { destination: '/dev', type: 'tmpfs' },
+      ],
+      '/dev/shm/work',
+    ),
+    ['directory 755 /dev', 'directory 755 /developers'],
+  )
+})
+
+test('the working directory is made too, since runtimes make it', () => {
+  assert.deepEqual(points([], '/work/../srv/app/'), ['directory 755 /srv/app'])
+  assert.deepEqual(points([{ destination: '/', type: 'tmpfs' }], '/'), [])
+})
+
+test('names that are not ASCII are bytes', () => {
+  assert.deepEqual(points([{ destination: '/ü', type: 'tmpfs' }]), ['directory 755 /\u00c3\u00bc'])
+})
