@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { byteString } from '../tree/entry.ts'
 import { type ExportsManifest, exportsManifestFile, parseExportsManifest } from './exports-manifest.ts'
@@ -41,7 +42,7 @@ export function readExports(files: ImageFiles): Exports {
 /** Every variable of the templates, those of installed files and new names too, in the order of their first use. */
 export function exportedVariables(exports: Exports, files: ImageFiles): string[] {
   const installed = exports.manifest.installedFilesTemplate.flatMap((path) => {
-    const content = files.read(byteString(`/exports/hostfs/${path}`))
+    const content = files.read(byteString(posix.join('/exports/hostfs', path)))
     return content === undefined ? [] : [parseTemplate(content.toString('latin1'), path)]
   })
   const templates = [

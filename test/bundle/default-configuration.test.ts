@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { defaultConfiguration } from '../../src/bundle/default-configuration.ts'
+import { parseRuntimeConfiguration } from '../../src/bundle/runtime-configuration.ts'
+import { imageConfiguration, imageFiles } from './image-in-memory.ts'
+
+const places = {
+  name: 'web',
+  state: '/var/lib',
+  hostKind: (path: string) => (path === '/etc/hosts' ? 'file' : undefined),
+} as const
+const files = imageFiles({
+  '/etc/passwd': 'root:x:0:0::/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n',
+  '/etc/group': 'extra:x:70:web\n',
+  '/data/': { mode: 0o750, uid: 33, gid: 34 },
+})
+
+test('the process is what the image says', () => {
+  const image = imageConfiguration({
+    entrypoint: ['/entry'],
+    cmd: ['serve', '--all'],
+    env: ['A=b=c', 'broken', '=x'],
+    workingDir: 'srv/app',
+    user: 'web',
+  })
+  const { configuration } = defaultConfiguration(image, files, places)
+  const { args, env, cwd, user, terminal } = configuration.process
+  assert.deepEqual(args, ['/entry', 'serve', '--all'])
+  assert.deepEqual(env, ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'A=b=c'])
+  assert.equal(cwd, '/srv/app')
+  assert.deepEqual(user, { uid: 33, gid: 34, additionalGids: [70] })
+  assert.equal(terminal, false)
+})
+
+test("the image's own PATH stays, and without a working directory it is the root", () => {
+  const { process } = defaultConfiguration(
+    imageConfiguration({ cmd: ['x'], env: ['PATH=/bin'] }),
+    files,
+    places,
+  ).configuration
+  assert.deepEqual(process.env, ['PATH=/bin'])
+  assert.equal(process.cwd, '/')
+  assert.deepEqual(process.user, { uid: 0, gid: 0 })
+})
+
+test("what is made passes the check of an image's own configuration", () => {
+  const { configuration } = defaultConfiguration(imageConfiguration({ cmd: ['x'], volumes: ['/data'] }), files, places)
+  assert.deepEqual(parseRuntimeConfiguration(configuration, 'config.json'), configuration)
+})
+
+test("it runs in the host's network and with its host name, apart in all else", () => {
+  const { linux } = defaultConfiguration(imageConfiguration({ cmd: ['x'] }), files, places).configuration
+  assert.deepEqual(linux?.namespaces?.map(({ type }) => type).sort(), ['cgroup', 'ipc', 'mount', 'pid'])
+})
+
+test('an image without command is refused', () => {
+  assert.throws(() => defaultConfiguration(imageConfiguration(), files, places), {
+    code: 'configuration',
+    message: 'The image says no command: it has neither entrypoint nor cmd',
+  })
+})
+
+test('volumes are bound to directories of the host with the owner that the image gave them, outer ones first', () => {
+  const image = imageConfiguration({ cmd: ['x'], volumes: ['/data/log/', '/data', '/data/.', '/tmp'] })
+  const { configuration, volumes } = defaultConfiguration(image, files, places)
+  const binds = configuration.mounts?.filter(({ source }) => source?.startsWith('/var/lib/web'))
+  assert.deepEqual(
+    binds?.map(({ destination, source }) => [destination, source]),
+    [
+      ['/data', '/var/lib/web/data'],
+      ['/data/log', '/var/lib/web/data/log'],
+      ['/tmp', '/var/lib/web/tmp'],
+    ],
+  )
+  assert.deepEqual(volumes, [
+    { path: '/var/lib/web', mode: 0o755, uid: 0, gid: 0 },
+    { path: '/var/lib/web/data', mode: 0o750, uid: 33, gid: 34 },
+    { path: '/var/lib/web/data/log', mode: 0o755, uid: 0, gid: 0 },
+    { path: '/var/lib/web/tmp', mode: 0o755, uid: 0, gid: 0 },
+  ])
+  assert.equal(configuration.mounts?.filter(({ destination }) => destination === '/tmp').length, 1)
+})
+
+test('a volume cannot leave the directory of the container', () => {
+  const image = imageConfiguration({ cmd: ['x'], volumes: ['/../../etc', '/'] })
+  const { volumes } = defaultConfiguration(image, files, places)
+  assert.deepEqual(
+    volumes.map(({ path }) => path),
+    ['/var/lib/web', '/var/lib/web/etc'],
+  )
+})
+
+test("only those of the host's name files that exist are bound, read-only", () => {
+  const { configuration } = defaultConfiguration(imageConfiguration({ cmd: ['x'] }), files, places)
+  const binds = configuration.mounts?.filter(({ type }) => type === 'bind')
+  assert.deepEqual(
+    binds?.map(({ destination }) => destination),
+    ['/etc/hosts'],
+  )
+  assert.ok(binds?.[0]?.options?.includes('ro'))
+})
+
+test('annotations tell what else the image says, and its labels win', () => {
+  const image = {
+    ...imageConfiguration({
+      cmd: ['x'],
+      exposedPorts: ['80/tcp', '53/udp'],
+      stopSignal: 'SIGQUIT',
+      labels: { 'org.opencontainers.image.author': 'label', custom: '1' },
+    }),
+    author: 'field',
+    created: '2026-01-01T00:00:00Z',
+  }
+  assert.deepEqual(defaultConfiguration(image, files, places).configuration.annotations, {
+    'org.opencontainers.image.os': 'linux',
+    'org.opencontainers.image.architecture': 'amd64',
+    'org.opencontainers.image.author': 'label',
+    'org.opencontainers.image.created': '2026-01-01T00:00:00Z',
+    'org.opencontainers.image.stopSignal': 'SIGQUIT',
+    'org.opencontainers.image.exposedPorts': '53/udp,80/tcp',
+    custom: '1',
+  })
+})
