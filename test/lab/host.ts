@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ControlGroup, controlGroup } from './cgroup.ts'
-import { ending, releaseAtEnd, sweep } from './leftovers.ts'
+import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
 import { ensurePackages } from './packages.ts'
 import { type ExecOptions, type ExecResult, execute, type StartedProcess, started } from './process.ts'
 import { type Snapshot, type SnapshotOptions, snapshot } from './snapshot.ts'
@@ -71,21 +69,27 @@ export interface HostExecOptions extends ExecOptions {
 export async function bootHost(options: HostOptions = {}): Promise<LabHost> {
   await ensurePackages(['systemd-container'])
   const tree = await hostTree(options)
-  await sweep()
-  const name = `forerun-lab-${process.pid}-${randomBytes(4).toString('hex')}`
-  const folder = join(tmpdir(), name)
-  mkdirSync(folder)
+  const folder = await labFolder()
+  const name = basename(folder)
   const group = controlGroup(name)
-  const unregister = releaseAtEnd({ folder, group })
+  const end = () => {
+    group.kill()
+    removeLabFolder(folder)
+  }
+  const disarm = releaseAtEnd(end)
+  const release = async () => {
+    end()
+    await group.remove()
+    disarm()
+  }
   try {
     await mountTree(folder, tree)
     await identify(join(folder, 'root'), name)
-    const host = new NspawnHost({ name, folder, group, unregister, options })
+    const host = new NspawnHost({ name, folder, group, release, options })
     await host.boot()
     return host
   } catch (error) {
-    await ending({ folder, group })
-    unregister()
+    await release()
     throw error
   }
 }
@@ -94,7 +98,7 @@ interface Parts {
   readonly name: string
   readonly folder: string
   readonly group: ControlGroup
-  readonly unregister: () => void
+  readonly release: () => Promise<void>
   readonly options: HostOptions
 }
 
@@ -186,8 +190,7 @@ class NspawnHost implements LabHost {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await ending(this.#parts)
-    this.#parts.unregister()
+    await this.#parts.release()
     this.leader = 0
   }
 
@@ -230,7 +233,6 @@ function nspawnCommand(root: string, name: string, { network }: HostOptions): st
 
 /** The tree is the lower layer; what the host writes stays in memory and goes with the mount. */
 async function mountTree(folder: string, tree: string): Promise<void> {
-  await execute(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'forerun-lab', folder])
   for (const name of ['upper', 'work', 'root']) mkdirSync(join(folder, name))
   const layers = `lowerdir=${tree},upperdir=${join(folder, 'upper')},workdir=${join(folder, 'work')}`
   await execute(['mount', '-t', 'overlay', '-o', layers, 'forerun-lab', join(folder, 'root')])

@@ -1,72 +1,25 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { type ControlGroup, controlGroup, controlGroups } from './cgroup.ts'
-
-/** What a host holds of the machine: mounts beneath a folder of its own, and processes in a control group of its own. */
-export interface Holdings {
-  readonly folder: string
-  readonly group: ControlGroup
-}
-
-/** Gives all of it back. May be repeated. @throws when something cannot be unmounted. */
-export async function ending({ folder, group }: Holdings): Promise<void> {
-  group.kill()
-  await group.remove()
-  unmount(folder)
-}
+import { controlGroup, controlGroups } from './cgroup.ts'
+import { execute } from './process.ts'
 
 /**
- * Gives it back when this process ends before the owner does: by Ctrl-C, by another signal, or by leaving without
- * disposal. Returns the function that calls this off.
+ * Makes a folder in memory for one host or registry, after giving back what labs left whose process was killed. Its last
+ * part names its owner, and nothing else has that name: it serves for a control group and a host too.
  */
-export function releaseAtEnd(holdings: Holdings): () => void {
-  if (held.size === 0) {
-    process.on('exit', releaseAll)
-    for (const signal of signals) process.on(signal, endBySignal)
-  }
-  held.add(holdings)
-  return () => {
-    held.delete(holdings)
-    if (held.size > 0) return
-    process.off('exit', releaseAll)
-    for (const signal of signals) process.off(signal, endBySignal)
-  }
+export async function labFolder(): Promise<string> {
+  await sweep()
+  const folder = join(tmpdir(), `forerun-lab-${process.pid}-${randomBytes(4).toString('hex')}`)
+  mkdirSync(folder)
+  await execute(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'forerun-lab', folder])
+  return folder
 }
 
-/** Gives back what labs hold whose process was killed. */
-export async function sweep(): Promise<void> {
-  for (const name of controlGroups('forerun-lab-')) {
-    if (!ownerIsGone(name)) continue
-    const group = controlGroup(name)
-    group.kill()
-    await group.remove()
-  }
-  for (const name of readdirSync(tmpdir())) {
-    if (/^forerun-lab-\d+-/.test(name) && ownerIsGone(name)) unmount(join(tmpdir(), name))
-  }
-}
-
-const held = new Set<Holdings>()
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-function endBySignal(signal: NodeJS.Signals): void {
-  releaseAll()
-  for (const each of signals) process.off(each, endBySignal)
-  process.kill(process.pid, signal)
-}
-
-/** Nothing can be awaited here: the empty groups are left to the next sweep. */
-function releaseAll(): void {
-  for (const { folder, group } of held) {
-    group.kill()
-    unmount(folder)
-  }
-  held.clear()
-}
-
-function unmount(folder: string): void {
+/** Removes a `labFolder` and what is mounted at its `root`. May be repeated; synchronous. @throws when it cannot be unmounted. */
+export function removeLabFolder(folder: string): void {
   if (!existsSync(folder)) return
   for (const path of [join(folder, 'root'), folder]) {
     // Detached, since a process that was just killed may still have a file open.
@@ -78,7 +31,51 @@ function unmount(folder: string): void {
   rmSync(join('/run/systemd/nspawn/propagate', basename(folder)), { recursive: true, force: true })
 }
 
+/**
+ * Has something given back when this process ends before it was disposed of: by Ctrl-C, by another signal, or by leaving.
+ * Nothing can be awaited then. Returns the function that calls this off.
+ */
+export function releaseAtEnd(release: () => void): () => void {
+  if (held.size === 0) {
+    process.on('exit', releaseAll)
+    for (const signal of signals) process.on(signal, endBySignal)
+  }
+  held.add(release)
+  return () => {
+    held.delete(release)
+    if (held.size > 0) return
+    process.off('exit', releaseAll)
+    for (const signal of signals) process.off(signal, endBySignal)
+  }
+}
+
+const held = new Set<() => void>()
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+function endBySignal(signal: NodeJS.Signals): void {
+  releaseAll()
+  for (const each of signals) process.off(each, endBySignal)
+  process.kill(process.pid, signal)
+}
+
+function releaseAll(): void {
+  for (const release of held) release()
+  held.clear()
+}
+
+async function sweep(): Promise<void> {
+  for (const name of controlGroups('forerun-lab-')) {
+    if (!ownerIsGone(name)) continue
+    const group = controlGroup(name)
+    group.kill()
+    await group.remove()
+  }
+  for (const name of readdirSync(tmpdir())) {
+    if (ownerIsGone(name)) removeLabFolder(join(tmpdir(), name))
+  }
+}
+
 function ownerIsGone(name: string): boolean {
-  const pid = /^forerun-lab-(\d+)-/.exec(name)?.[1]
+  const pid = /^forerun-lab-(\d+)-[0-9a-f]{8}$/.exec(name)?.[1]
   return pid !== undefined && !existsSync(`/proc/${pid}`)
 }
