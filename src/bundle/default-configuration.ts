@@ -43,6 +43,7 @@ export function defaultConfiguration(
     })
   }
   const volumes = volumeMounts(config.volumes, places)
+  const imageHasDirectory = (path: string) => files.stat(byteString(path))?.kind === 'directory'
   const configuration: RuntimeConfiguration = {
     ociVersion: '1.0.2',
     process: {
@@ -59,7 +60,7 @@ export function defaultConfiguration(
       noNewPrivileges: false,
     },
     root: { path: 'rootfs', readonly: true },
-    mounts: withVolumes([...defaultMounts(), ...nameResolution(places.hostKind)], volumes),
+    mounts: withVolumes([...defaultMounts(imageHasDirectory), ...nameResolution(places.hostKind)], volumes),
     annotations: annotations(image),
     linux: {
       namespaces: [{ type: 'pid' }, { type: 'ipc' }, { type: 'mount' }, { type: 'cgroup' }],

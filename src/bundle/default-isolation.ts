@@ -43,15 +43,15 @@ export const defaultReadonlyPaths: readonly string[] = [
 ]
 
 /**
- * The kernel's file systems, and tmpfs where programs write on a root that is read-only; what the image holds in those
- * is copied up into them (`tmpcopyup`, known to runc and crun).
+ * The kernel's file systems, and tmpfs where programs write on a root that is read-only. What the image holds there is
+ * copied up with the directory's mode (`tmpcopyup`, known to runc and crun), so this is for directories that it has.
  */
-export function defaultMounts(): Mount[] {
+export function defaultMounts(imageHasDirectory: (path: string) => boolean): Mount[] {
   const writable = (destination: string, mode: string): Mount => ({
     destination,
     type: 'tmpfs',
     source: 'tmpfs',
-    options: ['nosuid', 'nodev', `mode=${mode}`, 'tmpcopyup'],
+    options: ['nosuid', 'nodev', `mode=${mode}`, ...(imageHasDirectory(destination) ? ['tmpcopyup'] : [])],
   })
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },

@@ -100,6 +100,14 @@ test("only those of the host's name files that exist are bound, read-only", () =
   assert.ok(binds?.[0]?.options?.includes('ro'))
 })
 
+test('what the image holds in a writable directory is copied up; a directory that it lacks has its mode from the mount', () => {
+  const image = imageFiles({ '/run/': { mode: 0o755, uid: 0, gid: 0 } })
+  const { mounts } = defaultConfiguration(imageConfiguration({ cmd: ['x'] }), image, places).configuration
+  const options = (destination: string) => mounts?.find((mount) => mount.destination === destination)?.options
+  assert.deepEqual(options('/run'), ['nosuid', 'nodev', 'mode=0755', 'tmpcopyup'])
+  assert.deepEqual(options('/tmp'), ['nosuid', 'nodev', 'mode=1777'])
+})
+
 test('annotations tell what else the image says, and its labels win', () => {
   const image = {
     ...imageConfiguration({
