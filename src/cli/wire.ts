@@ -18,7 +18,8 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     signal,
     source: async (reference, { tlsVerify }) => {
       const { registrySource } = await import('../source/registry/registry-source.ts')
-      return registrySource(reference, { tlsVerify, userAgent: `forerun/${version}`, ...settings.registry })
+      const options = { ...settings.registry, userAgent: `forerun/${version}` }
+      return registrySource(reference, tlsVerify === undefined ? options : { ...options, tlsVerify })
     },
     async manager() {
       const { connectManager } = await import('../systemd/dbus-manager.ts')
@@ -26,6 +27,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
       return connection
     },
     async [Symbol.asyncDispose]() {
+      // That it could not be made was told to whoever asked for it.
       const manager = await connection?.catch(() => undefined)
       await manager?.[Symbol.asyncDispose]()
     },
