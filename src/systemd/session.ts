@@ -120,9 +120,28 @@ const jobRule = `type='signal',sender='${managerName}',interface='${managerInter
 
 async function overPrivateSocket({ privateSocket, signal, emit }: SessionOptions): Promise<Session> {
   const connection = openConnection(privateSocket)
-  await firstCalls(connection, signal, [connection.call(ping, { timeout: firstAnswer })])
+  const stopNudging = nudge(connection)
+  try {
+    await firstCalls(connection, signal, [connection.call(ping, { timeout: firstAnswer })])
+  } finally {
+    stopNudging()
+  }
   emit({ type: 'debug', message: 'reached systemd', fields: { socket: privateSocket } })
   return session(connection, { destination: undefined, match: async () => {}, isSystemd: () => true })
+}
+
+/**
+ * Calls again, at growing intervals, until stopped. As a server, systemd leaves alone what it has read together with the end
+ * of the authentication until more bytes arrive (seen with 252 and 262), and so would not answer a single first call.
+ */
+function nudge(connection: Connection): () => void {
+  let wait = 2
+  let timer = setTimeout(function again() {
+    connection.call(ping, { timeout: firstAnswer }).catch(() => {}) // the first call tells what is wrong
+    wait *= 2
+    timer = setTimeout(again, wait)
+  }, wait)
+  return () => clearTimeout(timer)
 }
 
 /** Closes the connection unless all are answered. */
