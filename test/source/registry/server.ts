@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -28,6 +28,25 @@ export async function serve(handler: Handler, tls?: { key: string; cert: string 
     requests,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** A server below HTTP, for the length of a test. */
+export async function serveSockets(
+  handler: (socket: Socket) => void,
+): Promise<AsyncDisposable & { readonly host: string }> {
+  const sockets: Socket[] = []
+  const server = createSocketServer((socket) => {
+    sockets.push(socket)
+    handler(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
     },
   }
