@@ -19,13 +19,14 @@ export async function runProgram(words: readonly string[], interrupt: AbortSigna
     debug: words.includes('--debug'),
     quiet: words.includes('--quiet') || words.includes('-q'),
   }
+  const root = program(session)
   try {
-    await program(session).parseAsync(words, { from: 'user' })
+    await root.parseAsync(words, { from: 'user' })
     return 0
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     const { json, debug } = session
-    return printError(error instanceof CommanderError ? usageError(error, words) : error, { json, debug })
+    return printError(error instanceof CommanderError ? usageError(error, root, words) : error, { json, debug })
   }
 }
 
@@ -62,13 +63,20 @@ Settings are read from /etc/forerun/forerun.conf; see forerun(1).`
 
 /** Commander prints and exits by itself; errors are printed in one place here. */
 function throwInsteadOfExit(command: Command): void {
-  command.exitOverride().configureOutput({ outputError: () => {} }).helpOption('-h, --help', 'explain this command')
+  command
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .helpOption('-h, --help', 'explain this command')
   for (const child of command.commands) throwInsteadOfExit(child)
 }
 
-function usageError(error: CommanderError, words: readonly string[]): ForerunError {
-  const command = words.filter((word) => /^[a-z]+$/.test(word)).slice(0, 2)
-  const known = command.length === 2 && (command[0] === 'containers' || command[0] === 'images') ? command : command.slice(0, 1)
+/** The hint leads to the help of the command that was meant, as far as it is known. */
+function usageError(error: CommanderError, root: Command, words: readonly string[]): ForerunError {
+  const path = [root.name()]
+  for (let command: Command | undefined = root, at = 0; command !== undefined; at++) {
+    command = command.commands.find((child) => child.name() === words[at])
+    if (command !== undefined) path.push(command.name())
+  }
   const message = error.code === 'commander.help' ? 'a command is needed' : error.message.replace(/^error: /, '')
-  return new ForerunError('usage', message, { hint: `See: ${['forerun', ...known, '--help'].join(' ')}`, cause: error })
+  return new ForerunError('usage', message, { hint: `See: ${path.join(' ')} --help`, cause: error })
 }

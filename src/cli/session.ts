@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
+import type { Emit } from '../events.ts'
 import type { Context } from '../operations/context.ts'
-import { diagnostics } from './output/diagnostics.ts'
 import { progress } from './output/progress.ts'
 import { wire } from './wire.ts'
 
@@ -12,18 +12,27 @@ export interface Session {
   readonly quiet: boolean
 }
 
-/** A command with the options that every command has, and its examples below its help. */
-export function command(words: string, about: { summary: string; examples: readonly string[] }): Command {
-  return new Command(words)
-    .description(about.summary)
+interface About {
+  readonly summary: string
+  readonly examples: readonly string[]
+}
+
+/** A command that only has commands below it. */
+export function groupCommand(name: string, about: About): Command {
+  const examples = about.examples.map((line) => `  ${line}`).join('\n')
+  return new Command(name).description(about.summary).addHelpText('after', `\nExamples:\n${examples}`)
+}
+
+/** A command with the options that every command has. */
+export function command(name: string, about: About): Command {
+  return groupCommand(name, about)
     .addOption(new Option('-q, --quiet', 'print no progress and no notices'))
     .addOption(new Option('--debug', 'tell what is done, on standard error'))
-    .addHelpText('after', `\nExamples:\n${about.examples.map((line) => `  ${line}`).join('\n')}`)
 }
 
 /** As `command`, for one that has a result. */
-export function resultCommand(words: string, about: { summary: string; examples: readonly string[] }): Command {
-  return command(words, about).addOption(new Option('--json', 'print the result, or the error, as JSON'))
+export function resultCommand(name: string, about: About): Command {
+  return command(name, about).addOption(new Option('--json', 'print the result, or the error, as JSON'))
 }
 
 /**
@@ -36,7 +45,7 @@ export async function perform<Result>(
   describe: (result: Result) => string,
 ): Promise<void> {
   const shown = progress({ quiet: session.quiet })
-  const logged = diagnostics({ debug: session.debug })
+  const logged = session.debug ? await debugLog() : () => {}
   await using context = wire({
     signal: session.interrupt,
     emit(event) {
@@ -52,6 +61,12 @@ export async function perform<Result>(
   } finally {
     shown.end()
   }
+}
+
+/** Loaded only where it is wanted: most runs log nothing. */
+async function debugLog(): Promise<Emit> {
+  const { diagnostics } = await import('./output/diagnostics.ts')
+  return diagnostics({ debug: true })
 }
 
 /** To a pipe, too, everything is written before the process exits. */

@@ -1,13 +1,15 @@
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import type { ContainerRow } from '../../operations/list-containers.ts'
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
-import { perform, resultCommand, type Session } from '../session.ts'
+import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
 import { type Filter, filters, matches } from './option-values.ts'
 
 export function containersCommand(session: Session): Command {
-  return new Command('containers')
-    .description('look at and remove containers')
+  return groupCommand('containers', {
+    summary: 'look at and remove containers',
+    examples: ['forerun containers list --all', 'forerun containers delete etcd'],
+  })
     .addCommand(listCommand(session))
     .addCommand(deleteCommand(session))
 }
@@ -24,7 +26,11 @@ interface ListOptions {
 function listCommand(session: Session): Command {
   return resultCommand('list', {
     summary: 'list the containers that are running, or all',
-    examples: ['forerun containers list', 'forerun containers list --all --json', 'forerun containers list -f state=failed -a'],
+    examples: [
+      'forerun containers list',
+      'forerun containers list --all --json',
+      'forerun containers list -f state=failed -a',
+    ],
   })
     .option('-a, --all', 'those that are not running, too')
     .option('-f, --filter <KEY=VALUE>', `only those whose value holds VALUE; keys: ${keys.join(', ')}`, filters(keys))
@@ -36,9 +42,7 @@ function listCommand(session: Session): Command {
         async (context) => {
           const { listContainers } = await import('../../operations/list-containers.ts')
           const rows = await listContainers(context)
-          return rows.filter(
-            (row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter),
-          )
+          return rows.filter((row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter))
         },
         (rows) => (session.quiet ? rows.map(({ container }) => container).join('\n') : table(rows, options)),
       ),

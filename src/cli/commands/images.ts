@@ -1,15 +1,17 @@
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import type { ImageInfo } from '../../operations/image-info.ts'
 import type { ImageRow } from '../../operations/images.ts'
 import { age } from '../output/age.ts'
 import { formatSize } from '../output/size.ts'
 import { formatTable } from '../output/table.ts'
-import { perform, resultCommand, type Session } from '../session.ts'
+import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
 import { type Filter, filters, matches } from './option-values.ts'
 
 export function imagesCommand(session: Session): Command {
-  return new Command('images')
-    .description('look at, name and remove stored images')
+  return groupCommand('images', {
+    summary: 'look at, name and remove stored images',
+    examples: ['forerun images list', 'forerun images info etcd', 'forerun images prune'],
+  })
     .addCommand(listCommand(session))
     .addCommand(infoCommand(session))
     .addCommand(tagCommand(session))

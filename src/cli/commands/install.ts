@@ -25,14 +25,17 @@ export function installCommand(session: Session): Command {
   })
     .argument('<IMAGE>', 'an image in a registry')
     .option('--system', 'install a system container; the only kind, and so the default')
-    .option('--name <NAME>', "name of the container and its unit (default: the last part of IMAGE, with its tag unless that is 'latest')")
+    .option(
+      '--name <NAME>',
+      "name of the container and its unit (default: the last part of IMAGE, with its tag unless that is 'latest')",
+    )
     .option('--set <KEY=VALUE>', 'give a template variable a value; may be repeated', collect)
     .option('--runtime <PATH>', 'the OCI runtime (default: that of the settings, else runc)')
     .option('--rootfs <DIR>', 'use the file system at DIR/rootfs or DIR, and make no checkout')
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .addOption(
-      new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP').argParser(parseBoolean).preset('true'),
+      new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP').argParser(parseBoolean),
     )
     .addOption(
       new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
@@ -55,6 +58,8 @@ function describe(result: InstallResult): string {
   if (result.outcome === 'displayed') return result.files.map(({ path, content }) => `# ${path}\n${content}`).join('\n')
   if (result.outcome === 'present') return `${result.name} already present`
   if (!result.service) return `Installed the files of ${result.image} as ${result.name}.`
-  const next = result.started ? 'It is running, and starts at every boot.' : `It starts at the next boot, or now with: forerun run ${result.name}`
+  const next = result.started
+    ? 'It is running, and starts at every boot.'
+    : `It starts at the next boot, or now with: forerun run ${result.name}`
   return `Installed ${result.image} as ${result.name}. ${next}`
 }
