@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Layer, sha256 } from './layer.ts'
 
@@ -83,6 +83,37 @@ export async function writeLayout(
   }
   await writeFile(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [entry] }))
   await writeFile(join(folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }))
+}
+
+/** Reads a folder that `writeLayout` wrote. */
+export async function readLayout(folder: string): Promise<LabImage> {
+  const blob = (digest: string) => readFile(join(folder, 'blobs/sha256', digest.slice('sha256:'.length)))
+  const index: LayoutIndex = JSON.parse(await readFile(join(folder, 'index.json'), 'utf8'))
+  const blobs = new Map<string, Buffer>()
+  const manifests: { digest: string; mediaType: string; bytes: Buffer }[] = []
+  const imageIds: string[] = []
+  const visit = async ({ digest, mediaType }: { digest: string; mediaType: string }) => {
+    const bytes = await blob(digest)
+    const { manifests: children, config, layers }: Partial<LayoutIndex & LayoutManifest> = JSON.parse(bytes.toString())
+    for (const child of children ?? []) await visit(child)
+    if (config !== undefined) imageIds.push(config.digest)
+    for (const each of config === undefined ? [] : [config, ...(layers ?? [])])
+      blobs.set(each.digest, await blob(each.digest))
+    manifests.push({ digest, mediaType, bytes })
+  }
+  const [top] = index.manifests
+  if (top === undefined) throw new Error(`${folder} holds no image`)
+  await visit(top)
+  return { digest: top.digest, mediaType: top.mediaType, imageIds, blobs, manifests }
+}
+
+interface LayoutIndex {
+  readonly manifests: readonly { readonly digest: string; readonly mediaType: string }[]
+}
+
+interface LayoutManifest {
+  readonly config: { readonly digest: string }
+  readonly layers: readonly { readonly digest: string }[]
 }
 
 const mediaTypes = {
