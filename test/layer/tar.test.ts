@@ -485,3 +485,26 @@ test('what the receiver throws ends the reading as it is', () => {
   const reader = tarReader(receiver, { layer: 'sha256:abc', limits: defaultLayerLimits })
   assert.throws(() => reader.write(varied), failure)
 })
+
+test('damage of any kind ends in an error of the layer or in entries that keep their word', () => {
+  let state = 1
+  const random = (below: number) => {
+    state = (state * 1103515245 + 12345) % 2 ** 31
+    return Math.floor((state / 2 ** 31) * below)
+  }
+  for (let round = 0; round < 1500; round++) {
+    const damaged = Buffer.from(varied)
+    for (let count = random(3); count >= 0; count--) {
+      damaged[random(damaged.length - 1036)] = '01234567 \n\0=\x80SxgLK5'.charCodeAt(random(19))
+    }
+    for (let at = 0; round % 4 > 0 && at + 512 <= damaged.length; at += 512) {
+      if (damaged.toString('latin1', at + 257, at + 262) === 'ustar') withChecksum(damaged.subarray(at, at + 512))
+    }
+    try {
+      const recorded = read(damaged, { piece: 1 + random(1500), limits: { fileSize: 1e6, layerSize: 1e7 } })
+      for (const { entry, content } of recorded) if (entry.kind === 'file') assert.equal(content.length, entry.size)
+    } catch (error) {
+      assert.match(String((error as { code?: string }).code), /^(?:layer|limit)$/, String(error))
+    }
+  }
+})

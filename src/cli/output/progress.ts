@@ -14,12 +14,19 @@ export interface Progress {
  * On a terminal a bar for each layer that is being fetched, redrawn at most ten times a second, below the lines of what
  * is done; elsewhere lines alone. With `quiet` only that undoing has failed, which leaves work to the user.
  */
-export function progress({ quiet, stderr = process.stderr }: { quiet: boolean; stderr?: Screen }): Progress {
+export function progress({ quiet, plain = false, stderr = process.stderr }: ProgressOptions): Progress {
   if (quiet) {
     const emit: Emit = (event) => void (event.type === 'undo-failed' && stderr.write(`${eventLine(event, false)}\n`))
     return { emit, end() {} }
   }
-  return stderr.isTTY === true ? bars(stderr) : lines(stderr)
+  return stderr.isTTY === true && !plain ? bars(stderr) : lines(stderr)
+}
+
+export interface ProgressOptions {
+  readonly quiet: boolean
+  /** Lines on a terminal, too: where something else writes there, as `--debug` does. */
+  readonly plain?: boolean
+  readonly stderr?: Screen
 }
 
 export type Screen = NodeJS.WritableStream & {

@@ -92,6 +92,12 @@ describe('elsewhere', () => {
   })
 })
 
+test('a terminal that others write to as well gets plain lines', () => {
+  const plain = onTerminal(scenario(finish, '{ quiet: false, plain: true }'))
+  assert.deepEqual(cursorChanges(plain), [])
+  assert.ok(screen(plain).includes('Layer 100000000000: fetching 2MB'))
+})
+
 describe('quiet', () => {
   const ending = `emit({ type: 'undo-failed', code: undefined, message: 'EIO' }); ${finish}`
   test('is silence, except where the user must act', () => {
