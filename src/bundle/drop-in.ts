@@ -1,5 +1,6 @@
 import { dropInTemplate } from '../../templates/drop-in.template.ts'
 import { parseTemplate, renderLineTemplate } from './template.ts'
+import type { ResourceSetting } from './unit-resources.ts'
 import { unitArgument, unitWord } from './unit-word.ts'
 
 /**
@@ -7,9 +8,13 @@ import { unitArgument, unitWord } from './unit-word.ts'
  *
  * @param service.destination the deployment's directory; a path of the host.
  * @param service.runtime absolute path of the OCI runtime.
+ * @param resources limits for the unit.
  */
-export function renderDropIn(service: { name: string; destination: string; runtime: string }): string {
-  return renderLineTemplate(
+export function renderDropIn(
+  service: { name: string; destination: string; runtime: string },
+  resources: readonly ResourceSetting[] = [],
+): string {
+  const base = renderLineTemplate(
     parseTemplate(dropInTemplate, 'drop-in.template'),
     new Map([
       ['NAME', service.name],
@@ -18,4 +23,5 @@ export function renderDropIn(service: { name: string; destination: string; runti
       ['DELETE_STALE_STATE', `${unitWord(`-${service.runtime}`)} delete --force ${unitArgument(service.name)}`],
     ]),
   )
+  return base + resources.map(([key, value]) => `${key}=${value}\n`).join('')
 }

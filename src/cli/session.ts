@@ -44,7 +44,7 @@ export async function perform<Result>(
   operation: (context: Context) => Promise<Result>,
   describe: (result: Result) => string,
 ): Promise<void> {
-  const shown = progress({ quiet: session.quiet })
+  const shown = progress({ quiet: session.quiet, plain: session.debug })
   const logged = session.debug ? await debugLog() : () => {}
   await using context = wire({
     signal: session.interrupt,

@@ -120,9 +120,13 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
   }
 }
 
-/** Before the download, so that nobody waits for it in vain; the changes look again. */
+/**
+ * Before the download, so that nobody waits for it in vain; the changes look again. A container `a.0` and the first
+ * deployment of a container `a` would have one place.
+ */
 function refuseFilesInTheWay(name: string, { paths }: Context): void {
-  const inTheWay = [unitPath(paths, name), tmpfilesPath(paths, name)].find(isPresent)
+  const places = [join(paths.containers, name), join(paths.containers, `${name}.0`)]
+  const inTheWay = [unitPath(paths, name), tmpfilesPath(paths, name), ...places].find(isPresent)
   if (inTheWay === undefined) return
   throw new ForerunError('file-exists', `The file ${inTheWay} already exists.`, {
     hint: 'Move it away, or choose another name with --name.',

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
 
@@ -63,9 +63,11 @@ export function readDeployments(containers: string): Deployment[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** All folders of a container, in use or not: `NAME.0`, `NAME.1`. */
+/** All folders of a container, in use or not: `NAME.0`, `NAME.1`. A link of that name is another container. */
 export function deploymentFolders(containers: string, name: string): string[] {
-  return [0, 1].map((slot) => join(containers, `${name}.${slot}`)).filter((folder) => existsSync(folder))
+  return [0, 1]
+    .map((slot) => join(containers, `${name}.${slot}`))
+    .filter((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory())
 }
 
 /** All folders of all containers; what holds on to images. */
