@@ -77,8 +77,8 @@ function cpuWeight(shares: Amount): number {
 }
 
 /** From 10…1000 to 1…10000, likewise. */
-function ioWeight(weight: number): number {
-  return Math.max(1, 1 + Math.floor(((Math.min(1000, Math.max(10, weight)) - 10) * 9999) / 990))
+function ioWeight(weight: Amount): number {
+  return Math.max(1, 1 + Math.floor(((Math.min(1000, Math.max(10, Number(weight))) - 10) * 9999) / 990))
 }
 
 function keptBlockIo(blockIO: Resources['blockIO']): Pick<Resources, 'blockIO'> {
