@@ -25,6 +25,7 @@ import { extendedAttributes, makeNode, nodeTypes, setExtendedAttribute, setTimes
 import { defaultLayerLimits } from '../../src/image/layer-limits.ts'
 import { tarReader } from '../../src/layer/tar.ts'
 import { type LayerEntry, pathBytes } from '../../src/tree/entry.ts'
+import { ensurePackages } from '../lab/packages.ts'
 import { type Recorded, recorder } from './archive.ts'
 
 /** Archives by the programs that make them, against the tree that they were made of. */
@@ -109,7 +110,8 @@ describe('GNU tar', () => {
   }
 })
 
-describe('bsdtar', { skip: spawnSync('bsdtar', ['--version']).status !== 0 && 'bsdtar is not installed' }, () => {
+describe('bsdtar', () => {
+  before(() => ensurePackages(['libarchive-tools']))
   for (const [format, attributes] of [
     ['pax', true],
     ['gnutar', false],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
+import { ensurePackages } from '../../lab/packages.ts'
 import { makeCertificates } from './certificates.ts'
-import { requireProgram } from './debian-package.ts'
 import { registryOf, testImage } from './image.ts'
 import { amd64, reading } from './reading.ts'
 import { serve, serveSockets } from './server.ts'
@@ -10,8 +10,8 @@ const image = testImage()
 const genuine = registryOf({ 1: image.manifest }, image)
 let certificates: ReturnType<typeof makeCertificates>
 
-before(() => {
-  requireProgram('openssl', 'openssl')
+before(async () => {
+  await ensurePackages(['openssl'])
   certificates = makeCertificates()
 })
 

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf } from '../../../src/image/digest.ts'
-import { requireProgram } from './debian-package.ts'
+import { ensurePackages } from '../../lab/packages.ts'
 import { descriptor, indexOf, ociIndex, ociManifest, testImage } from './image.ts'
 import { amd64, collect, reading } from './reading.ts'
 
 test('the reference registry serves an image behind an index, whole and from the middle', async () => {
-  requireProgram('docker-registry', 'docker-registry')
+  await ensurePackages(['docker-registry'])
   await using registry = await startRegistry()
   const image = testImage({ layerSize: 5_000_000 })
   const index = indexOf({
@@ -36,7 +36,7 @@ test('the reference registry serves an image behind an index, whole and from the
 })
 
 test('a pull goes on after the reference registry was killed and started again', async () => {
-  requireProgram('docker-registry', 'docker-registry')
+  await ensurePackages(['docker-registry'])
   await using registry = await startRegistry()
   // More than the kernel's buffers hold, so that the rest is still in the registry when it is killed.
   const image = testImage({ layerSize: 40_000_000 })
