@@ -227,7 +227,14 @@ const bootId = ['cat', '/proc/sys/kernel/random/boot_id']
 function nspawnCommand(root: string, name: string, { network }: HostOptions): string[] {
   return [
     ...['systemd-nspawn', '-D', root, '--boot', '--register=no', '--keep-unit', '--console=pipe', '-M', name],
-    ...['--capability=all', '--resolv-conf=off', '--timezone=off', ...(network === 'own' ? ['--private-network'] : [])],
+    // The runtime makes a keyring and device rules, which systemd-nspawn forbids by default.
+    ...[
+      '--system-call-filter=@keyring bpf',
+      '--capability=all',
+      '--resolv-conf=off',
+      '--timezone=off',
+      ...(network === 'own' ? ['--private-network'] : []),
+    ],
   ]
 }
 
