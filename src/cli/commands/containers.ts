@@ -3,7 +3,7 @@ import type { ContainerRow } from '../../operations/list-containers.ts'
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
-import { type Filter, filters, matches } from './option-values.ts'
+import { type ListOptions, matches, withListOptions } from './options.ts'
 
 export function containersCommand(session: Session): Command {
   return groupCommand('containers', {
@@ -16,15 +16,8 @@ export function containersCommand(session: Session): Command {
 
 const keys = ['container', 'image', 'command', 'created', 'state', 'runtime', 'backend']
 
-interface ListOptions {
-  all?: boolean
-  filter?: Filter[]
-  heading: boolean
-  trunc: boolean
-}
-
 function listCommand(session: Session): Command {
-  return resultCommand('list', {
+  const list = resultCommand('list', {
     summary: 'list the containers that are running, or all',
     examples: [
       'forerun containers list',
@@ -32,21 +25,21 @@ function listCommand(session: Session): Command {
       'forerun containers list -f state=failed -a',
     ],
   })
-    .option('-a, --all', 'those that are not running, too')
-    .option('-f, --filter <KEY=VALUE>', `only those whose value holds VALUE; keys: ${keys.join(', ')}`, filters(keys))
-    .option('-n, --no-heading', 'print no heading')
-    .option('--no-trunc', 'print every value whole')
-    .action((options: ListOptions) =>
-      perform(
-        session,
-        async (context) => {
-          const { listContainers } = await import('../../operations/list-containers.ts')
-          const rows = await listContainers(context)
-          return rows.filter((row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter))
-        },
-        (rows) => (session.quiet ? rows.map(({ container }) => container).join('\n') : table(rows, options)),
-      ),
-    )
+  return withListOptions(list, {
+    all: 'those that are not running, too',
+    keys,
+    whole: 'print every value whole',
+  }).action((options: ListOptions) =>
+    perform(
+      session,
+      async (context) => {
+        const { listContainers } = await import('../../operations/list-containers.ts')
+        const rows = await listContainers(context)
+        return rows.filter((row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter))
+      },
+      (rows) => (session.quiet ? rows.map(({ container }) => container).join('\n') : table(rows, options)),
+    ),
+  )
 }
 
 const headings = ['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATE', 'BACKEND', 'RUNTIME']

@@ -5,7 +5,7 @@ import { age } from '../output/age.ts'
 import { formatSize } from '../output/size.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
-import { type Filter, filters, matches } from './option-values.ts'
+import { type ListOptions, matches, withListOptions } from './options.ts'
 
 export function imagesCommand(session: Session): Command {
   return groupCommand('images', {
@@ -21,23 +21,13 @@ export function imagesCommand(session: Session): Command {
 
 const keys = ['repository', 'tag', 'id', 'created', 'size', 'type', 'inUse', 'dangling']
 
-interface ListOptions {
-  all?: boolean
-  filter?: Filter[]
-  heading: boolean
-  trunc: boolean
-}
-
 function listCommand(session: Session): Command {
-  return resultCommand('list', {
+  const list = resultCommand('list', {
     summary: "list stored images: '>' marks those in use, '*' those without a name",
     examples: ['forerun images list', 'forerun images list --json', 'forerun images list -q -f repository=etcd'],
   })
-    .option('-a, --all', 'layers, too, as <none>')
-    .option('-f, --filter <KEY=VALUE>', `only those whose value holds VALUE; keys: ${keys.join(', ')}`, filters(keys))
-    .option('-n, --no-heading', 'print no heading')
-    .option('--no-trunc', 'print ids whole')
-    .action((options: ListOptions) =>
+  return withListOptions(list, { all: 'layers, too, as <none>', keys, whole: 'print ids whole' }).action(
+    (options: ListOptions) =>
       perform(
         session,
         async (context) => {
@@ -49,7 +39,7 @@ function listCommand(session: Session): Command {
           return session.quiet ? [...new Set(rows.map(shownId))].join('\n') : table(rows, { ...options, shownId })
         },
       ),
-    )
+  )
 }
 
 const headings = ['', 'REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'VIRTUAL SIZE', 'TYPE']

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { InstallRequest, InstallResult } from '../../operations/install.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { collect, parseBoolean } from './option-values.ts'
+import { collect, withTlsOption } from './options.ts'
 
 interface Options {
   name?: string
@@ -15,7 +15,7 @@ interface Options {
 }
 
 export function installCommand(session: Session): Command {
-  return resultCommand('install', {
+  const installing = resultCommand('install', {
     summary: 'install an image as a systemd service that starts at the next boot',
     examples: [
       'forerun install --system registry.example.com/etcd:3.5',
@@ -35,23 +35,20 @@ export function installCommand(session: Session): Command {
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .addOption(
-      new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP').argParser(parseBoolean),
-    )
-    .addOption(
       new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
         .choices(['auto', 'build', 'no', 'yes'])
         .default('auto'),
     )
-    .action((image: string, options: Options) =>
-      perform(
-        session,
-        async (context) => {
-          const { install } = await import('../../operations/install.ts')
-          return install({ ...options, image }, context)
-        },
-        describe,
-      ),
-    )
+  return withTlsOption(installing).action((image: string, options: Options) =>
+    perform(
+      session,
+      async (context) => {
+        const { install } = await import('../../operations/install.ts')
+        return install({ ...options, image }, context)
+      },
+      describe,
+    ),
+  )
 }
 
 function describe(result: InstallResult): string {

@@ -1,20 +1,17 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { parseBoolean } from './option-values.ts'
+import { withTlsOption } from './options.ts'
 
 export function pullCommand(session: Session): Command {
-  return resultCommand('pull', {
+  const fetching = resultCommand('pull', {
     summary: 'fetch an image into the store',
     examples: [
       'forerun pull registry.example.com/etcd:3.5',
       'forerun pull --tls-verify=false registry.example.com:5000/etcd',
     ],
   })
-    .argument('<IMAGE>', 'an image in a registry')
-    .addOption(
-      new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP').argParser(parseBoolean),
-    )
-    .action((image: string, options: { tlsVerify?: boolean }) =>
+  return withTlsOption(fetching.argument('<IMAGE>', 'an image in a registry')).action(
+    (image: string, options: { tlsVerify?: boolean }) =>
       perform(
         session,
         async (context) => {
@@ -23,5 +20,5 @@ export function pullCommand(session: Session): Command {
         },
         (result) => result.id,
       ),
-    )
+  )
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 
 /** For an option that may be repeated. */
 export function collect(value: string, before: string[] | undefined): string[] {
@@ -33,4 +33,34 @@ export function filters(keys: readonly string[]): (value: string, before: Filter
 /** Whether every filter's value is a part of the row's value of that key. */
 export function matches(row: Readonly<Record<string, unknown>>, wanted: readonly Filter[] | undefined): boolean {
   return (wanted ?? []).every(({ key, value }) => String(row[key]).includes(value))
+}
+
+/** What the lists have in common. */
+export interface ListOptions {
+  readonly all?: boolean
+  readonly filter?: Filter[]
+  readonly heading: boolean
+  readonly trunc: boolean
+}
+
+/** Adds the options of a list. @param about what `--all` adds, the keys of `--filter`, what `--no-trunc` shows. */
+export function withListOptions(
+  list: Command,
+  about: { all: string; keys: readonly string[]; whole: string },
+): Command {
+  return list
+    .option('-a, --all', about.all)
+    .option(
+      '-f, --filter <KEY=VALUE>',
+      `only those whose value holds VALUE; keys: ${about.keys.join(', ')}`,
+      filters(about.keys),
+    )
+    .option('-n, --no-heading', 'print no heading')
+    .option('--no-trunc', about.whole)
+}
+
+/** Adds the option of commands that fetch. */
+export function withTlsOption(fetching: Command): Command {
+  const option = new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP')
+  return fetching.addOption(option.argParser(parseBoolean))
 }
