@@ -8,7 +8,11 @@ export interface RunResult {
 }
 
 /** Runs a program to its end, without a shell and without standard input. @throws when it cannot be started, or the signal is raised. */
-export function run(program: string, words: readonly string[], options: { signal?: AbortSignal } = {}): Promise<RunResult> {
+export function run(
+  program: string,
+  words: readonly string[],
+  options: { signal?: AbortSignal } = {},
+): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
     const output = { stdout: '', stderr: '' }

@@ -56,7 +56,10 @@ export function undoDisable(record: RecordOf<'disable'>): void {
 export function start(unit: string): Change {
   return {
     prepare: async (host) => ({ kind: 'start', unit, active: await host.isActive(unit) }),
-    apply: (host) => host.start(unit),
+    async apply(host) {
+      host.emit({ type: 'step', message: `Starting ${unit}` })
+      await host.start(unit)
+    },
   }
 }
 
@@ -71,7 +74,10 @@ export function stop(unit: string, container: { name: string; runtime: string })
       const active = await host.isActive(unit)
       return { kind: 'stop', unit, active, runtime: container.runtime, container: container.name }
     },
-    apply: (host) => host.stop(unit),
+    async apply(host) {
+      host.emit({ type: 'step', message: `Stopping ${unit}` })
+      await host.stop(unit)
+    },
   }
 }
 

@@ -28,7 +28,7 @@ function listCommand(session: Session): Command {
   return withListOptions(list, {
     all: 'those that are not running, too',
     keys,
-    whole: 'print every value whole',
+    whole: 'print commands whole',
   }).action((options: ListOptions) =>
     perform(
       session,
@@ -48,13 +48,17 @@ function table(rows: readonly ContainerRow[], options: ListOptions): string {
   const cells = rows.map((row) => [
     row.container,
     row.image,
-    row.command,
+    options.trunc ? truncated(row.command) : row.command,
     age(row.created),
     row.state,
     row.backend,
     row.runtime,
   ])
-  return formatTable(headings, cells, { heading: options.heading, ...(options.trunc ? { truncate: 30 } : {}) })
+  return formatTable(headings, cells, { heading: options.heading })
+}
+
+function truncated(text: string): string {
+  return text.length > 30 ? `${text.slice(0, 29)}…` : text
 }
 
 function deleteCommand(session: Session): Command {
