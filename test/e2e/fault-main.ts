@@ -9,11 +9,13 @@ import { uninstall } from '../../src/operations/uninstall.ts'
  *
  *     fault-main.cjs fail|kill|count INDEX PHASE install IMAGE | uninstall NAME
  *
- * `count` makes no fault. The last line says how many changes there were.
+ * PHASE is `recorded`, `applied`, or `committed`, which has no index. `count` makes no fault. Standard output says how
+ * many changes there were.
  */
 async function main([action, index, phase, verb, subject = '']: string[]): Promise<void> {
   let changes = 0
   const emit = (event: ForerunEvent): void => {
+    if (event.type === 'committed' && phase === 'committed') process.kill(process.pid, 'SIGKILL')
     if (event.type !== 'change') return
     if (event.phase === 'recorded') changes += 1
     if (action === 'count' || event.phase !== phase || event.index !== Number(index)) return

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { buildBundle } from '../../packaging/build.ts'
+import { busyboxImage, serviceExports } from '../lab/busybox.ts'
+import { differences } from '../lab/snapshot.ts'
+import { type InstalledHost, installedHost } from './installed-host.ts'
+
+/**
+ * Failure and death at every change of install and uninstall, on a real host with the real systemd and runtime: files,
+ * units, links and the service's state afterwards equal the start, or the finished end.
+ */
+let lab: InstalledHost
+/** Of the host: the bundle of `fault-main.ts` by the Node that forerun brought. */
+const faulty = ['/usr/lib/forerun/node', '/opt/forerun.cjs']
+let image: string
+
+before(async () => {
+  lab = await installedHost()
+  await buildBundle(join(lab.host.root, 'opt'), { entryPoints: [join(import.meta.dirname, 'fault-main.ts')] })
+  image = await lab.push('full', everything())
+  // The host's own folders of forerun, and the image in the store, are a part of every start.
+  await lab.must('pull', image)
+})
+after(() => lab[Symbol.asyncDispose]())
+
+/** An image that needs every kind of change. */
+function everything() {
+  const service = 'Type=exec\n'
+  const quick = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done']
+  return busyboxImage({
+    exports: {
+      ...serviceExports(quick, { service }),
+      // biome-ignore-start lint/suspicious/noTemplateCurlyInString: variables of the image's templates
+      'tmpfiles.template': 'd ${STATE_DIRECTORY}/full/deep 0750 0 0 - -\n',
+      'manifest.json': { version: '1.0', renameFiles: { '/usr/local/bin/tool': '/usr/local/bin/${NAME}-tool' } },
+      // biome-ignore-end lint/suspicious/noTemplateCurlyInString: until here
+      hostfs: {
+        '/usr/local/bin/tool': '#!/bin/sh\n',
+        '/etc/full/conf': 'x',
+        '/etc/full/link': { type: 'symlink', target: 'conf' },
+      },
+    },
+  })
+}
+
+type Phase = 'recorded' | 'applied'
+const phases: readonly Phase[] = ['recorded', 'applied']
+const verbs = { install: () => image, uninstall: () => 'full' } as const
+type Verb = keyof typeof verbs
+
+async function run(action: 'fail' | 'kill' | 'count', verb: Verb, at: { index: number; phase: Phase }) {
+  const words = [action, String(at.index), at.phase, verb, verbs[verb]()]
+  return await lab.host.exec([...faulty, ...words], { check: false })
+}
+
+async function countChanges(verb: Verb): Promise<number> {
+  const { status, stdout, stderr } = await run('count', verb, { index: -1, phase: 'applied' })
+  assert.equal(status, 0, stderr)
+  return Number(stdout.trim())
+}
+
+/** Everything that a user could tell: files, and what systemd knows of the unit. */
+async function state() {
+  const properties = ['LoadState', 'ActiveState', 'UnitFileState', 'NeedDaemonReload']
+  const unit = await lab.shell(`systemctl show -p ${properties.join(',')} full.service`)
+  const files = lab.host.snapshot({ except: ['/var/lib/forerun/store', '/usr/lib/forerun'] })
+  return { files, unit: unit.split('\n').sort() }
+}
+
+type State = Awaited<ReturnType<typeof state>>
+
+function assertSame(found: State, wanted: State, message: string): void {
+  assert.deepEqual(differences(wanted.files, found.files), [], message)
+  assert.deepEqual(found.unit, wanted.unit, message)
+}
+
+describe('a fault at any change', () => {
+  for (const verb of ['install', 'uninstall'] as const) {
+    it(`of ${verb} leaves the host as it was, and so does a death and the next command`, async () => {
+      if (verb === 'uninstall') await run('count', 'install', { index: -1, phase: 'applied' })
+      const total = await countChanges(verb)
+      assert.ok(total > 8, `${verb} makes ${total} changes`)
+      const end = await state()
+      await back(verb)
+      const start = await state()
+      assert.notDeepEqual(differences(start.files, end.files), [])
+      for (let index = 0; index < total; index++) {
+        for (const phase of phases) {
+          const at = { index, phase }
+          const failed = await run('fail', verb, at)
+          assert.equal(failed.status, 1, JSON.stringify({ at, failed }))
+          assert.match(failed.stderr, /fault at/)
+          assertSame(await state(), start, `${verb} that failed at change ${index}, ${phase}`)
+
+          const killed = await run('kill', verb, at)
+          assert.equal(killed.status, 137, JSON.stringify({ at, killed }))
+          await lab.must('images', 'prune')
+          assertSame(await state(), start, `${verb} that was killed at change ${index}, ${phase}`)
+        }
+      }
+    })
+  }
+
+  it('is finished by the next command when the death came after the commit', async () => {
+    const uninstalled = await ended('uninstall', 'committed')
+    assert.equal(uninstalled.unit.includes('LoadState=not-found'), true)
+    const installed = await ended('install', 'committed')
+    assert.equal(installed.unit.includes('ActiveState=active'), true)
+  })
+})
+
+/** From the end of a verb to its start again. */
+async function back(verb: Verb): Promise<void> {
+  if (verb === 'install') await lab.must('uninstall', 'full')
+  else await lab.must('install', image, '--now')
+}
+
+/** Dies right after the commit, lets the next command finish, and compares with an undisturbed end. */
+async function ended(verb: Verb, event: 'committed'): Promise<State> {
+  const killed = await lab.host.exec([...faulty, 'kill', '-1', event, verb, verbs[verb]()], { check: false })
+  assert.equal(killed.status, 137, killed.stderr)
+  await lab.must('images', 'prune')
+  const found = await state()
+  await back(verb)
+  await countChanges(verb)
+  assertSame(withoutInfo(found), withoutInfo(await state()), `${verb} that was killed after the commit`)
+  return found
+}
+
+/** The time and the UUID of an installation are its own. */
+function withoutInfo({ files, unit }: State): State {
+  return { unit, files: new Map([...files].filter(([path]) => path !== '/var/lib/forerun/containers/full.0/info')) }
+}
