@@ -1,4 +1,5 @@
 import { ForerunError } from '../errors.ts'
+import { namingFullDisk } from '../host/full-disk.ts'
 import { hostPlatform } from '../image/platform.ts'
 import { formatReference, parseReference, type Reference } from '../image/reference.ts'
 import { readLayer } from '../layer/read-layer.ts'
@@ -23,6 +24,14 @@ export async function pull(image: string, options: SourceOptions, context: Conte
  * before the first object is visible, and the name comes last.
  */
 export async function pullImage(reference: Reference, options: SourceOptions, context: Context): Promise<ImageRecord> {
+  try {
+    return await pullWhole(reference, options, context)
+  } catch (error) {
+    throw namingFullDisk(error, context.paths.store)
+  }
+}
+
+async function pullWhole(reference: Reference, options: SourceOptions, context: Context): Promise<ImageRecord> {
   const { paths, emit, signal } = context
   const source = await context.source(reference, options)
   const image = await source.resolve(hostPlatform(), { signal, emit })

@@ -1,5 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { namingFullDisk } from '../host/full-disk.ts'
 import { checkOut } from '../store/checkout.ts'
 import { addMountPoint } from '../tree/mount-point.ts'
 import type { Context } from './context.ts'
@@ -23,7 +24,7 @@ export async function stageDeployment(
     return staged
   } catch (error) {
     staged[Symbol.dispose]()
-    throw error
+    throw namingFullDisk(error, containers)
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
 
@@ -55,8 +55,7 @@ export function readDeployment(containers: string, name: string): Deployment | u
 
 /** The deployments in use of all containers, by name. */
 export function readDeployments(containers: string): Deployment[] {
-  if (!existsSync(containers)) return []
-  return readdirSync(containers, { withFileTypes: true })
+  return entries(containers)
     .filter((entry) => entry.isSymbolicLink())
     .map((entry) => readDeployment(containers, entry.name))
     .filter((deployment) => deployment !== undefined)
@@ -84,6 +83,16 @@ export function readInfo(folder: string): DeploymentInfo {
       cause,
       hint: `Put it back from a backup, or remove the unit of that container and '${folder}' by hand.`,
     })
+  }
+}
+
+/** None where the folder is not there yet; a folder that may not be read is not an empty one. */
+function entries(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
   }
 }
 

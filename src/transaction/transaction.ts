@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import type { Emit } from '../events.ts'
+import { namingFullDisk } from '../host/full-disk.ts'
 import { syncFileSystem } from '../host/system-calls.ts'
 import { type Change, type ChangeHost, type ChangeRecord, changeSubject } from './change.ts'
 import { type Journal, openJournal, putJournalAside, readJournal, removeJournal } from './journal.ts'
@@ -34,7 +35,7 @@ export async function applyChanges(
     const undone = await undoAll(records, host)
     syncTouched(records)
     if (undone) journal.remove()
-    throw error
+    throw namingFullDisk(error, placeOf(records.at(-1)) ?? options.journal)
   }
   host.emit({ type: 'committed' })
   if (await finishAll(records, host)) journal.remove()
@@ -103,6 +104,10 @@ async function attempt(emit: Emit, failure: string, action: () => Promise<void>)
     emit({ type: 'undo-failed', code, message: `${failure}: ${(error as Error).message}` })
     return false
   }
+}
+
+function placeOf(record: ChangeRecord | undefined): string | undefined {
+  return record === undefined ? undefined : touchedPaths(record)[0]
 }
 
 function refuseAborted(signal: AbortSignal): void {
