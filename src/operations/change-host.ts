@@ -47,6 +47,7 @@ export function changeHost(context: Context): ChangeHost {
       for (const message of await removeTmpfiles(file)) emit({ type: 'notice', message })
     },
     async deleteRuntimeState(runtime, container) {
+      if (!isPresent(runtime)) return
       const { status, stderr } = await run(runtime, ['delete', '--force', container])
       if (status !== 0) emit({ type: 'debug', message: `${runtime} delete --force ${container}: ${stderr.trim()}` })
     },

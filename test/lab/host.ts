@@ -94,6 +94,13 @@ export async function bootHost(options: HostOptions = {}): Promise<LabHost> {
   }
 }
 
+/** Unpacks the archive into a tree, as a user of it would. */
+export async function placeForerun(archive: string, root: string): Promise<void> {
+  await execute(['tar', '-xzf', archive, '-C', join(root, 'usr/lib'), '--no-same-owner'])
+  await rm(join(root, 'usr/bin/forerun'), { force: true })
+  await symlink('../lib/forerun/forerun', join(root, 'usr/bin/forerun'))
+}
+
 interface Parts {
   readonly name: string
   readonly folder: string
@@ -175,10 +182,7 @@ class NspawnHost implements LabHost {
   }
 
   async installForerun(archive: string): Promise<void> {
-    const target = join(this.root, 'usr/lib')
-    await execute(['tar', '-xzf', archive, '-C', target, '--no-same-owner'])
-    await rm(join(this.root, 'usr/bin/forerun'), { force: true })
-    await symlink('../lib/forerun/forerun', join(this.root, 'usr/bin/forerun'))
+    await placeForerun(archive, this.root)
   }
 
   snapshot(options?: SnapshotOptions): Snapshot {
