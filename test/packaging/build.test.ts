@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { transform } from 'esbuild'
+import manifest from '../../package.json' with { type: 'json' }
+import { buildBundle } from '../../packaging/build.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'forerun-test-'))
+const bundle = join(folder, 'forerun.cjs')
+
+before(() => buildBundle(folder))
+after(() => rmSync(folder, { recursive: true }))
+
+test('the bundle runs by itself, far from node_modules', () => {
+  assert.equal(statSync(bundle).mode & 0o777, 0o755)
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bundle, '--version'], { encoding: 'utf8', cwd: '/' })
+  assert.deepEqual([status, stdout.trim(), stderr], [0, manifest.version, ''])
+})
+
+test('a Node that is too old is told in one line which one is needed', () => {
+  const pretend = join(folder, 'pretend.cjs')
+  writeFileSync(
+    pretend,
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '22.9.0' } })
+     Object.defineProperty(process, 'version', { value: 'v22.9.0' })`,
+  )
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['-r', pretend, bundle, '--version'], {
+    encoding: 'utf8',
+  })
+  assert.deepEqual([status, stdout], [1, ''])
+  assert.equal(stderr, 'forerun needs Node 24 or newer; this is v22.9.0\n')
+})
+
+test('an old Node can parse the bundle', async () => {
+  const text = readFileSync(bundle, 'utf8')
+  // Lowering again what is low already changes nothing: with syntax that is too new, the text would become another.
+  const formatted = await transform(text, { target: 'esnext', logLevel: 'silent' })
+  const lowered = await transform(text, { target: 'node12', logLevel: 'silent' })
+  assert.equal(lowered.code === formatted.code, true)
+  assert.doesNotMatch(text, /^\s*\d+n:/m, 'a BigInt literal as a key, which Node 12 cannot parse')
+})
