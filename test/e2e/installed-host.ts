@@ -32,6 +32,8 @@ export interface InstalledHost extends AsyncDisposable {
   must<Json = unknown>(...words: string[]): Promise<ForerunResult<Json>>
   /** Runs a shell's script in the host; what it prints, trimmed. @throws unless the status is 0. */
   shell(script: string): Promise<string>
+  /** What a program in a running container prints. Waits until the runtime has the container, which systemd may not. */
+  inside(container: string, ...argv: string[]): Promise<string>
   /** A property of a unit, as `systemctl show` tells it. */
   property(unit: string, name: string): Promise<string>
   /** All files of the host, without those of forerun's store. */
@@ -72,6 +74,13 @@ export async function installedHost(
       throw new Error(`forerun ${words.join(' ')} ended with ${result.status}\n${result.stdout}${result.stderr}`)
     },
     shell,
+    async inside(container, ...argv) {
+      await until(`${container} runs`, async () => {
+        const { stdout } = await host.exec(['runc', 'state', container], { check: false })
+        return stdout !== '' && JSON.parse(stdout).status === 'running'
+      })
+      return (await host.exec(['runc', 'exec', container, ...argv])).stdout
+    },
     property: (unit, name) => shell(`systemctl show --value -p ${name} ${unit}`),
     files: () => host.snapshot({ except: ['/var/lib/forerun'] }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -97,7 +106,7 @@ export async function until(
 }
 
 /** The archive of this machine's architecture, made anew when something that goes into it is younger. */
-async function freshArchive(): Promise<string> {
+export async function freshArchive(): Promise<string> {
   using _lock = await exclusively(join(cacheFolder(), 'archive.lock'))
   const architecture = process.arch as Architecture
   const path = archivePath(architecture)
