@@ -115,7 +115,7 @@ export function installChanges(
     reload('applied'),
     enable(unit),
     reload('applied'),
-    ...(options.start ? [start(unit)] : []),
+    ...(options.start ? [start(unit, { name, runtime: plan.info.runtime })] : []),
   ]
 }
 

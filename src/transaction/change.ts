@@ -20,16 +20,19 @@ export type ChangeRecord =
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | { readonly kind: 'enable'; readonly unit: string; readonly before: readonly UnitLink[] }
   | { readonly kind: 'disable'; readonly unit: string; readonly before: readonly UnitLink[] }
-  | { readonly kind: 'start'; readonly unit: string; readonly active: boolean }
-  | {
-      readonly kind: 'stop'
-      readonly unit: string
-      readonly active: boolean
-      readonly runtime: string
-      readonly container: string
-    }
+  | ServiceRecord<'start'>
+  | ServiceRecord<'stop'>
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
   | { readonly kind: 'remove-tmpfiles'; readonly file: string }
+
+/** `container` is what the runtime calls it; `active` is how the unit was found. */
+interface ServiceRecord<Kind extends 'start' | 'stop'> {
+  readonly kind: Kind
+  readonly unit: string
+  readonly active: boolean
+  readonly runtime: string
+  readonly container: string
+}
 
 export type RecordOf<Kind extends ChangeRecord['kind']> = Extract<ChangeRecord, { kind: Kind }>
 

@@ -53,9 +53,13 @@ export function undoDisable(record: RecordOf<'disable'>): void {
   }
 }
 
-export function start(unit: string): Change {
+/** Starts a unit; undoing lets the runtime forget a container that did not come up, too. */
+export function start(unit: string, container: { name: string; runtime: string }): Change {
   return {
-    prepare: async (host) => ({ kind: 'start', unit, active: await host.isActive(unit) }),
+    async prepare(host) {
+      const active = await host.isActive(unit)
+      return { kind: 'start', unit, active, runtime: container.runtime, container: container.name }
+    },
     async apply(host) {
       host.emit({ type: 'step', message: `Starting ${unit}` })
       await host.start(unit)
@@ -64,7 +68,9 @@ export function start(unit: string): Change {
 }
 
 export async function undoStart(record: RecordOf<'start'>, host: ChangeHost): Promise<void> {
-  if (!record.active) await host.stop(record.unit)
+  if (record.active) return
+  await host.stop(record.unit)
+  await host.deleteRuntimeState(record.runtime, record.container)
 }
 
 /** Stops a unit; once committed, the runtime forgets the container too. */

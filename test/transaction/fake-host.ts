@@ -96,7 +96,7 @@ export function allKinds(host: string, units: string): Change[] {
     removeFile(join(units, 'old.service')),
     removeDirectories([join(host, 'state')]),
     enable('new.service'),
-    start('new.service'),
+    start('new.service', { name: 'new', runtime: 'runc' }),
   ]
 }
 
