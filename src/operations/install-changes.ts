@@ -1,7 +1,9 @@
+import { statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Bundle } from '../bundle/bundle.ts'
 import type { HostFile } from '../bundle/host-files.ts'
 import { tmpfilesPaths } from '../bundle/tmpfiles.ts'
+import { ForerunError } from '../errors.ts'
 import { dropInPath, tmpfilesPath, unitName, unitPath } from '../host/paths.ts'
 import type { DeploymentInfo } from '../store/deployment.ts'
 import type { Change } from '../transaction/change.ts'
@@ -38,7 +40,14 @@ type PlannedFile =
       readonly uid: number
       readonly gid: number
     }
-  | { readonly kind: 'symlink'; readonly path: string; readonly target: string; readonly sha256: string }
+  | {
+      readonly kind: 'symlink'
+      readonly path: string
+      readonly uid: number
+      readonly gid: number
+      readonly target: string
+      readonly sha256: string
+    }
   | {
       readonly kind: 'file'
       readonly path: string
@@ -94,7 +103,7 @@ export function installChanges(
   const deployment = join(paths.containers, `${name}.0`)
   const files = [
     rename(options.staged, deployment),
-    makeSymlink(join(paths.containers, name), `${name}.0`),
+    makeSymlink(join(paths.containers, name), `${name}.0`, { uid: 0, gid: 0 }),
     ...plan.hostFiles.map(hostFileChange),
   ]
   if (bundle.service === undefined) return files
@@ -127,6 +136,7 @@ function plannedFiles(bundle: Bundle, image: InstallableImage, context: Context)
   const known = new Set(folders)
   for (const file of bundle.hostFiles) {
     const path = displayPath(file.path)
+    refuseBlocked(path)
     for (const parent of missingParents([path])) {
       if (!known.has(parent)) planned.push({ kind: 'directory', path: parent, ...rootDirectory })
       known.add(parent)
@@ -138,11 +148,25 @@ function plannedFiles(bundle: Bundle, image: InstallableImage, context: Context)
   return planned
 }
 
+/** A host file whose folder is something else on this host: what is there is not ours to replace. */
+function refuseBlocked(path: string): void {
+  const blocking = parentsOf(path).find((parent) => isPresent(parent) && !isFolder(parent))
+  if (blocking === undefined) return
+  throw new ForerunError('host-file', `the image's file '${path}' cannot be made: '${blocking}' is not a folder`, {
+    hint: `Move '${blocking}' away, or have the image put its file elsewhere.`,
+  })
+}
+
+/** By following links, as writing does: /lib is one on most hosts. */
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
+
 function plannedFile(file: HostFile, path: string, image: InstallableImage): PlannedFile {
   if (file.kind === 'directory') return { kind: file.kind, path, mode: file.mode, uid: file.uid, gid: file.gid }
   if (file.kind === 'symlink') {
     const target = displayPath(file.target)
-    return { kind: file.kind, path, target, sha256: contentSha256({ bytes: Buffer.from(target) }) }
+    return { ...file, path, target, sha256: contentSha256({ bytes: Buffer.from(target) }) }
   }
   const content = file.rendered === undefined ? { copyOf: sourceOf(file.source, image) } : { bytes: file.rendered }
   return { ...file, path, content, sha256: contentSha256(content) }
@@ -156,7 +180,7 @@ function sourceOf(source: string, image: InstallableImage): string | Buffer {
 
 function hostFileChange(file: PlannedFile): Change {
   if (file.kind === 'directory') return makeDirectory(file.path, file)
-  if (file.kind === 'symlink') return makeSymlink(file.path, file.target)
+  if (file.kind === 'symlink') return makeSymlink(file.path, file.target, file)
   return writeFile(file.path, file.content, file)
 }
 
@@ -166,10 +190,12 @@ function absentPaths(paths: readonly string[]): string[] {
 }
 
 function missingParents(paths: readonly string[]): string[] {
-  const parents = paths.flatMap((path) => {
-    const above: string[] = []
-    for (let parent = dirname(path); parent !== '/' && parent !== '.'; parent = dirname(parent)) above.unshift(parent)
-    return above
-  })
-  return [...new Set(parents)].filter((path) => !isPresent(path))
+  return [...new Set(paths.flatMap(parentsOf))].filter((path) => !isPresent(path))
+}
+
+/** Without the root, the uppermost first. */
+function parentsOf(path: string): string[] {
+  const above: string[] = []
+  for (let parent = dirname(path); parent !== '/' && parent !== '.'; parent = dirname(parent)) above.unshift(parent)
+  return above
 }

@@ -5,6 +5,8 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  fsyncSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -44,6 +46,8 @@ export function writeFile(path: string, content: FileContent, ownership: Ownersh
       else copyFileSync(content.copyOf, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
       chownSync(temporary, ownership.uid, ownership.gid)
       chmodSync(temporary, ownership.mode)
+      // Else a power cut could leave the name with less than its content, which undoing would take for the user's own.
+      syncFile(temporary)
       renameOrRefuse(temporary, path)
     },
   }
@@ -57,14 +61,18 @@ export function undoWriteFile(record: RecordOf<'write-file'>, host: ChangeHost):
   else host.emit({ type: 'notice', message: `Will not delete ${record.path} as it was manually modified.` })
 }
 
-/** A new symbolic link. @throws ForerunError `file-exists`. */
-export function makeSymlink(path: string, target: string): Change {
+/** A new symbolic link; its mode means nothing. @throws ForerunError `file-exists`. */
+export function makeSymlink(path: string, target: string, owner: Omit<Ownership, 'mode'>): Change {
   return {
     prepare() {
       refusePresent(path)
       return { kind: 'make-symlink', path, target }
     },
-    apply: () => symlinkSync(target, path),
+    apply() {
+      symlinkSync(target, path)
+      // A directory with the setgid bit gives its group to what is made in it.
+      lchownSync(path, owner.uid, owner.gid)
+    },
   }
 }
 
@@ -174,6 +182,15 @@ export function removeEmptyDirectory(path: string): void {
     const code = (error as NodeJS.ErrnoException).code
     if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EBUSY' && code !== 'ENOTDIR')
       throw error
+  }
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
   }
 }
 

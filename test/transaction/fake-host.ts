@@ -85,7 +85,7 @@ export function allKinds(host: string, units: string): Change[] {
   return [
     reload('undone'),
     rename(join(host, 'staging'), join(host, 'new.0')),
-    makeSymlink(join(host, 'new'), 'new.0'),
+    makeSymlink(join(host, 'new'), 'new.0', root),
     makeDirectory(join(host, 'bin'), folderOwner),
     writeFile(join(host, 'bin', 'tool'), { bytes: Buffer.from('tool') }, { ...root, mode: 0o755 }),
     writeFile(join(units, 'new.service'), { bytes: Buffer.from('unit') }, root),
