@@ -14,6 +14,7 @@ import {
   readSync,
   rmdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -80,10 +81,14 @@ export function undoMakeSymlink(record: RecordOf<'make-symlink'>): void {
   if (linkTarget(record.path) === record.target) unlinkSync(record.path)
 }
 
-/** A directory that may exist already, and is then left as it is. */
+/** A directory that may exist already, or a link to one, and is then left as it is. @throws ForerunError `host-file`. */
 export function makeDirectory(path: string, ownership: Ownership): Change {
   return {
-    prepare: () => ({ kind: 'make-directory', path, made: !isPresent(path) }),
+    prepare() {
+      const made = !isPresent(path)
+      if (!made) refuseOther(path)
+      return { kind: 'make-directory', path, made }
+    },
     apply() {
       if (isPresent(path)) return
       mkdirSync(path, { mode: 0o700 })
@@ -198,6 +203,13 @@ function refusePresent(path: string): void {
   if (!isPresent(path)) return
   throw new ForerunError('file-exists', `The file ${path} already exists.`, {
     hint: 'Move it away, or choose another name with --name.',
+  })
+}
+
+function refuseOther(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new ForerunError('host-file', `'${path}' is in the way: it is not a folder, and has to be one`, {
+    hint: 'Move it away.',
   })
 }
 
