@@ -56,7 +56,8 @@ export function writeFile(path: string, content: FileContent, ownership: Ownersh
 
 /** What has been changed since it was written is kept, with a notice. */
 export function undoWriteFile(record: RecordOf<'write-file'>, host: ChangeHost): void {
-  rmSync(record.temporary, { force: true })
+  // What was never made is not removed: a file system that is read-only would refuse even that.
+  if (isPresent(record.temporary)) unlinkSync(record.temporary)
   if (!isPresent(record.path)) return
   if (fileSha256(record.path) === record.sha256) unlinkSync(record.path)
   else host.emit({ type: 'notice', message: `Will not delete ${record.path} as it was manually modified.` })
@@ -181,6 +182,7 @@ export function isPresent(path: string): boolean {
 
 /** Removes a directory if it is empty; says nothing when it is not, or is not there. */
 export function removeEmptyDirectory(path: string): void {
+  if (!isPresent(path)) return
   try {
     rmdirSync(path)
   } catch (error) {
