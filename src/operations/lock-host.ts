@@ -23,7 +23,7 @@ export async function lockHost(context: Context): Promise<Disposable> {
     onWait: (holder) => emit({ type: 'notice', message: `Waiting for another forerun command (process ${holder}).` }),
   })
   try {
-    await recover(paths.journal, changeHost(context))
+    await recover(paths.journal, changeHost(context), signal)
     removeStaging(paths.store)
     removeUnfinishedDeployments(paths.containers)
     return lock

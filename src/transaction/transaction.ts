@@ -45,12 +45,19 @@ export async function applyChanges(
  * Finishes or undoes what a killed command left, or one that could not undo it itself. What fails once more is told, and
  * the journal then put aside under another name, so that one file out of reach does not stop all later commands. The
  * host must be locked.
+ *
+ * @throws ForerunError `interrupted` when something failed and the signal is raised: the next command tries it all again.
  */
-export async function recover(folder: string, host: ChangeHost): Promise<void> {
+export async function recover(folder: string, host: ChangeHost, signal: AbortSignal): Promise<void> {
   const left = readJournal(folder)
   if (left === undefined) return
   const done = await (left.committed ? finishAll(left.records, host) : undoAll(left.records, host))
   syncTouched(left.records)
+  if (!done && signal.aborted) {
+    throw new ForerunError('interrupted', 'interrupted while recovering from an earlier command that was cut short', {
+      hint: 'The next command does it again.',
+    })
+  }
   if (done) removeJournal(folder)
   else host.emit({ type: 'notice', message: `The rest is for you to mend: see ${putJournalAside(folder)}.` })
   host.emit({ type: 'recovered', operation: left.operation, outcome: left.committed ? 'finished' : 'undone' })

@@ -68,7 +68,7 @@ describe('applyChanges', () => {
         const { host, units, journal } = prepared(folder.path)
         const before = listing(host)
         dieAt(folder.path, { index, phase })
-        await recover(journal, fakeHost(units))
+        await recover(journal, fakeHost(units), new AbortController().signal)
         assert.deepEqual(listing(host), before)
         assert.deepEqual(activeUnits(units), ['old.service'])
         assert.deepEqual(readdirSync(journal), [])
@@ -123,7 +123,7 @@ describe('applyChanges', () => {
     assert.ok(events.some((event) => event.type === 'undo-failed'))
     assert.equal(readJournal(journal)?.committed, false)
     broken = false
-    await recover(journal, fake)
+    await recover(journal, fake, new AbortController().signal)
     assert.equal(readJournal(journal), undefined)
     assert.deepEqual(listing(host), before)
   })
@@ -142,7 +142,7 @@ describe('recover', () => {
       join(journal, 'transaction.jsonl'),
       `{"operation":"uninstall old"}\n${JSON.stringify(record)}\n{"committed":true}\n`,
     )
-    await recover(journal, fake)
+    await recover(journal, fake, new AbortController().signal)
     assert.ok(!listing(host).some((name) => name.includes('old.service') && !name.includes('wants')))
   })
 
@@ -152,7 +152,7 @@ describe('recover', () => {
     mkdirSync(journal)
     const before = listing(host)
     writeFileSync(join(journal, 'transaction.jsonl'), '{"operation":"install x"}\n{"kind":"remove-fi')
-    await recover(journal, fakeHost(units))
+    await recover(journal, fakeHost(units), new AbortController().signal)
     assert.deepEqual(listing(host), before)
     assert.deepEqual(readdirSync(journal), [])
   })
@@ -162,7 +162,7 @@ describe('recover', () => {
     const { host, units, journal } = prepared(folder.path)
     dieAt(folder.path, { index: 4, phase: 'applied' })
     writeFileSync(join(host, 'bin', 'tool'), 'edited')
-    await recover(journal, fakeHost(units))
+    await recover(journal, fakeHost(units), new AbortController().signal)
     assert.equal(readFileSync(join(host, 'bin', 'tool'), 'utf8'), 'edited')
   })
 })
