@@ -4,7 +4,7 @@ import type { ImageFiles } from '../bundle/image-files.ts'
 import { ForerunError } from '../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../image/configuration.ts'
 import { formatReference, type Reference } from '../image/reference.ts'
-import { findImages, imageTree, openImage } from '../store/image.ts'
+import { findImages, openImage, wholeImage } from '../store/image.ts'
 import type { ImageRecord } from '../store/image-index.ts'
 import { objectPath } from '../store/object.ts'
 import { scanTree } from '../store/scan-tree.ts'
@@ -42,12 +42,12 @@ export async function installableImage(wanted: Wanted, context: Context): Promis
   if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.reference, context)
   const { store } = context.paths
   const stored = storedRecord(wanted.reference, store)
-  const storedTree = stored === undefined ? undefined : imageTree(store, stored)
+  const storedImage = stored === undefined ? undefined : wholeImage(store, stored)
   const record =
-    stored !== undefined && storedTree !== undefined ? stored : await pullImage(wanted.reference, wanted, context)
-  const tree = storedTree ?? imageTree(store, record)
-  if (tree === undefined) throw new Error(`the layers of ${record.manifest} were pulled and are not there`)
-  const { configuration } = openImage(store, record)
+    stored !== undefined && storedImage !== undefined ? stored : await pullImage(wanted.reference, wanted, context)
+  const image = storedImage ?? wholeImage(store, record)
+  if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
+  const { configuration, tree } = image
   refuseRunOnce(configuration, wanted.reference)
   const pathOf = (file: FileNode): string => objectPath(store, file.object)
   return {

@@ -5,7 +5,7 @@ import { formatReference, parseReference, type Reference } from '../image/refere
 import { readLayer } from '../layer/read-layer.ts'
 import type { ImageSource, ResolvedImage } from '../source/source.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../store/image-index.ts'
-import { readLayerTree, writeLayerTree } from '../store/layer-tree.ts'
+import { readWholeLayerTree, writeLayerTree } from '../store/layer-tree.ts'
 import { layerWriter } from '../store/layer-writer.ts'
 import { openStaging, type Staging } from '../store/staging.ts'
 import type { StoredEntry } from '../tree/merge.ts'
@@ -59,7 +59,7 @@ async function fetchLayers(
   let size = 0
   for (const [index, diffId] of image.configuration.diffIds.entries()) {
     if (image.configuration.diffIds.indexOf(diffId) < index) continue
-    const stored = readLayerTree(paths.store, diffId)
+    const stored = readWholeLayerTree(paths.store, diffId)
     if (stored === undefined) wanted.push(index)
     else size += fileBytes(stored)
     const digest = image.manifest.layers[index]?.digest

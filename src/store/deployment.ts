@@ -1,5 +1,6 @@
 import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 
 /**
@@ -77,7 +78,7 @@ export function allDeploymentFolders(containers: string): string[] {
 /** @throws ForerunError `store` when the file is absent or damaged. */
 export function readInfo(folder: string): DeploymentInfo {
   try {
-    return JSON.parse(readFileSync(join(folder, 'info'), 'utf8')) as DeploymentInfo
+    return v.parse(infoSchema, JSON.parse(readFileSync(join(folder, 'info'), 'utf8')))
   } catch (cause) {
     throw new ForerunError('store', `the file '${join(folder, 'info')}' is damaged or missing`, {
       cause,
@@ -85,6 +86,29 @@ export function readInfo(folder: string): DeploymentInfo {
     })
   }
 }
+
+const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
+  image: v.string(),
+  revision: v.string(),
+  created: v.number(),
+  values: v.record(v.string(), v.string()),
+  'has-container-service': v.boolean(),
+  'installed-files': v.array(v.string()),
+  'installed-files-checksum': v.record(v.string(), v.string()),
+  'installed-files-template': v.array(v.string()),
+  'rename-installed-files': v.record(v.string(), v.string()),
+  'rpm-installed': v.nullable(v.string()),
+  'system-package': v.string(),
+  remote: v.nullable(v.string()),
+  'use-links': v.boolean(),
+  runtime: v.string(),
+  forerun: v.looseObject({
+    version: v.string(),
+    manifest: v.string(),
+    directories: v.array(v.string()),
+    'tmpfiles-made': v.array(v.string()),
+  }),
+})
 
 /** None where the folder is not there yet; a folder that may not be read is not an empty one. */
 function entries(folder: string): Dirent[] {

@@ -1,7 +1,9 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 import { writeFileDurably } from '../host/durable-file.ts'
+import { digestSchema } from '../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex, digestOf } from '../image/digest.ts'
 
 /** What the store knows of an image without opening its manifest. */
@@ -24,16 +26,30 @@ export interface ImageRecord {
 /** All images of the store; none for a store that is not there yet. @throws ForerunError `store` for a damaged index. */
 export function readImageIndex(store: string): ImageRecord[] {
   try {
-    return (JSON.parse(readFileSync(indexPath(store), 'utf8')) as { images: ImageRecord[] }).images
+    return v.parse(indexSchema, JSON.parse(readFileSync(indexPath(store), 'utf8'))).images
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
-    if (!(cause instanceof SyntaxError)) throw cause
+    if (!(cause instanceof SyntaxError || cause instanceof v.ValiError)) throw cause
     throw new ForerunError('store', `the list of images '${indexPath(store)}' is damaged`, {
       cause,
       hint: 'Remove that file and pull the images again; containers are not affected.',
     })
   }
 }
+
+const indexSchema = v.object({
+  images: v.array(
+    v.object({
+      manifest: digestSchema,
+      id: digestSchema,
+      names: v.array(v.string()),
+      diffIds: v.array(digestSchema),
+      transferSize: v.number(),
+      treeSize: v.number(),
+      pulled: v.number(),
+    }),
+  ),
+})
 
 /** Replaces the list in one durable step. The store must be locked. */
 export function writeImageIndex(store: string, images: readonly ImageRecord[]): void {

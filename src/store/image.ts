@@ -1,3 +1,4 @@
+import { ForerunError } from '../errors.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
 import { parseImageConfiguration } from '../image/configuration.ts'
 import type { ImageManifest } from '../image/manifest.ts'
@@ -5,7 +6,7 @@ import { parseManifest } from '../image/manifest.ts'
 import { mergeLayers, type StoredEntry } from '../tree/merge.ts'
 import type { DirectoryNode } from '../tree/node.ts'
 import { type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
-import { readLayerTree } from './layer-tree.ts'
+import { readWholeLayerTree } from './layer-tree.ts'
 
 /** An image of the store, opened. */
 export interface StoredImage {
@@ -22,15 +23,30 @@ export function openImage(store: string, record: ImageRecord): StoredImage {
   return { record, manifest: parsed.manifest, configuration }
 }
 
-/** The file system of an image; undefined when the tree of a layer is missing or damaged, so that it has to be pulled again. */
+/** The file system of an image; undefined when the store lacks a part of it, or a part is damaged: it has to be pulled again. */
 export function imageTree(store: string, record: ImageRecord): DirectoryNode | undefined {
   const layers: StoredEntry[][] = []
   for (const diffId of record.diffIds) {
-    const layer = readLayerTree(store, diffId)
+    const layer = readWholeLayerTree(store, diffId)
     if (layer === undefined) return undefined
     layers.push(layer)
   }
   return mergeLayers(layers)
+}
+
+/** An image, opened, with its file system; undefined when any of it is lost or damaged. */
+export function wholeImage(
+  store: string,
+  record: ImageRecord,
+): { configuration: ImageConfiguration; tree: DirectoryNode } | undefined {
+  const tree = imageTree(store, record)
+  if (tree === undefined) return undefined
+  try {
+    return { configuration: openImage(store, record).configuration, tree }
+  } catch (error) {
+    if (error instanceof ForerunError && error.code === 'store') return undefined
+    throw error
+  }
 }
 
 /** The images that a full name, an id or the beginning of one (at least 3 digits), or a manifest's digest stands for. */

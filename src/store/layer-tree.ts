@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileDurably } from '../host/durable-file.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import type { Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
+import { objectPath } from './object.ts'
 
 /** Keeps the tree of a verified layer, durably. Its objects must be in the store. */
 export function writeLayerTree(store: string, diffId: Digest, entries: readonly StoredEntry[]): void {
@@ -25,6 +26,13 @@ export function readLayerTree(store: string, diffId: Digest): StoredEntry[] | un
     .split('\n')
     .slice(0, -1)
     .map((line) => fromJson(JSON.parse(line)))
+}
+
+/** As `readLayerTree`; undefined, too, when the store has lost an object of it. */
+export function readWholeLayerTree(store: string, diffId: Digest): StoredEntry[] | undefined {
+  const entries = readLayerTree(store, diffId)
+  const lost = entries?.some((entry) => entry.kind === 'file' && !existsSync(objectPath(store, entry.object)))
+  return lost ? undefined : entries
 }
 
 export function layersFolder(store: string): string {
