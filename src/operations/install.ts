@@ -74,6 +74,8 @@ export async function install(request: InstallRequest, context: Context): Promis
   refuseFilesInTheWay(parsed.name, context)
   const image = await installableImage(parsed, context)
   const bundle = bundleOf(image, parsed, context)
+  // A host without systemd is told so before anything is made that systemd would have to help undo.
+  if (bundle.service !== undefined) await context.manager()
   const plan = planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, context })
   using staged = await stageDeployment(plan, context)
   const changes = installChanges(plan, { staged: staged.folder, start: parsed.now, context })

@@ -32,6 +32,7 @@ export async function uninstall(name: string, context: Context): Promise<Uninsta
 /** As `uninstall`, for a caller that holds the lock. */
 export async function uninstallDeployment(deployment: Deployment, context: Context): Promise<UninstallResult> {
   const { name } = deployment
+  if (deployment.info['has-container-service']) await context.manager()
   const files = sortInstalledFiles(deployment.info)
   for (const path of files.modified) {
     context.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
