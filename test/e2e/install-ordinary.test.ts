@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { busyboxImage } from '../lab/busybox.ts'
+import type { Snapshot } from '../lab/snapshot.ts'
+import { changesSince, type InstalledHost, installedHost, until } from './installed-host.ts'
+
+/** One ordinary image, without /exports, that says all that an image's configuration can say. */
+let lab: InstalledHost
+let untouched: Snapshot
+
+const script = `
+  trap 'echo got QUIT; exit 0' QUIT
+  trap 'echo got TERM; exit 1' TERM
+  echo "I am $(id -u):$(id -g) in $(pwd) with $GREETING and $*"
+  echo kept >>/data/log
+  sleep infinity & wait`
+
+before(async () => {
+  lab = await installedHost()
+  untouched = lab.files()
+  const image = busyboxImage({
+    entrypoint: ['sh', '-c', script, 'ordinary'],
+    cmd: ['one', 'two words'],
+    env: ['GREETING=hello "world"'],
+    layers: [{ data: { type: 'directory', mode: 0o750, uid: 1, gid: 1 }, work: { type: 'directory' } }],
+    config: {
+      User: 'daemon',
+      WorkingDir: '/work',
+      Volumes: { '/data': {}, '/cache/deep': {} },
+      StopSignal: 'SIGQUIT',
+      ExposedPorts: { '8080/tcp': {} },
+    },
+  })
+  await lab.must('install', '--system', '--now', await lab.push('ordinary', image))
+})
+
+after(() => lab[Symbol.asyncDispose]())
+
+test('entrypoint, command, environment, directory and user are those of the image', async () => {
+  await until('it has spoken', async () => (await journal()).includes('I am'))
+  assert.match(await journal(), /^I am 1:1 in \/work with hello "world" and one two words$/m)
+  const status = await lab.inside('ordinary', 'cat', '/proc/1/status')
+  assert.match(status, /^Groups:\s*29\s*$/m)
+})
+
+test('volumes live under /var/lib/NAME with the owner and mode that they have in the image', async () => {
+  assert.deepEqual(
+    (await lab.shell("find /var/lib/ordinary -type d -printf '%m %U:%G %p\\n' | sort -k3")).split('\n'),
+    [
+      '755 0:0 /var/lib/ordinary',
+      '755 0:0 /var/lib/ordinary/cache',
+      '755 0:0 /var/lib/ordinary/cache/deep',
+      '750 1:1 /var/lib/ordinary/data',
+    ],
+  )
+  assert.equal(await lab.shell('cat /var/lib/ordinary/data/log'), 'kept')
+})
+
+test('the root is read-only, /tmp is not, and the network is the host’s', async () => {
+  const readOnly = await lab.host.exec(['runc', 'exec', 'ordinary', 'touch', '/work/file'], { check: false })
+  assert.match(readOnly.stderr, /Read-only file system/)
+  await lab.inside('ordinary', 'touch', '/tmp/file')
+  const network = await lab.inside('ordinary', 'readlink', '/proc/self/ns/net')
+  assert.equal(network.trim(), await lab.shell('readlink /proc/self/ns/net'))
+})
+
+test('the configuration says what the image says beside its process', async () => {
+  const configuration = JSON.parse(await lab.shell('cat /var/lib/forerun/containers/ordinary/config.json'))
+  assert.equal(configuration.annotations['org.opencontainers.image.stopSignal'], 'SIGQUIT')
+  assert.equal(configuration.annotations['org.opencontainers.image.exposedPorts'], '8080/tcp')
+  assert.equal(configuration.linux.cgroupsPath, '/system.slice/ordinary.service/payload')
+})
+
+test('the unit’s main process is the container’s own, and no runtime process stays', async () => {
+  const pid = await lab.property('ordinary', 'MainPID')
+  assert.match(await lab.shell(`tr '\\0' ' ' </proc/${pid}/cmdline`), /^sh -c/)
+  assert.equal(await lab.shell('pidof runc || true'), '')
+})
+
+test('the unit is ordered before the container daemons', async () => {
+  const after = await lab.property('containerd', 'After')
+  assert.ok(after.split(' ').includes('ordinary.service'), after)
+  await lab.host.reboot()
+  const up = Number(await lab.property('ordinary', 'ActiveEnterTimestampMonotonic'))
+  const containerd = Number(await lab.property('containerd', 'InactiveExitTimestampMonotonic'))
+  assert.ok(up > 0 && up <= containerd, `ordinary ${up}, containerd ${containerd}`)
+  await until('it has written again', async () => (await lab.shell('cat /var/lib/ordinary/data/log')) === 'kept\nkept')
+})
+
+test('stopping sends the image’s stop signal', async () => {
+  await lab.must('stop', 'ordinary')
+  assert.match(await journal(), /got QUIT/)
+  assert.doesNotMatch(await journal(), /got TERM/)
+  assert.deepEqual(
+    [await lab.property('ordinary', 'ActiveState'), await lab.property('ordinary', 'Result')],
+    ['inactive', 'success'],
+  )
+  assert.equal(await lab.shell('ls -A /run/runc'), '')
+})
+
+test('uninstalling keeps the volume that holds something, and removes the empty one', async () => {
+  const { stderr } = await lab.must('uninstall', 'ordinary')
+  assert.match(stderr, /^Kept \/var\/lib\/ordinary\/data, which is not empty\.$/m)
+  assert.doesNotMatch(stderr, /cache/)
+  await lab.shell('rm -r /var/lib/ordinary/data && rmdir /var/lib/ordinary')
+  assert.deepEqual(changesSince(untouched, lab), [])
+})
+
+test('an image with neither entrypoint nor command, or with an unknown user, is refused', async () => {
+  const cases = {
+    mute: [busyboxImage(), /neither entrypoint nor cmd/],
+    nobodys: [busyboxImage({ entrypoint: ['true'], config: { User: 'stranger' } }), /user 'stranger'/],
+  } as const
+  for (const [name, [image, message]] of Object.entries(cases)) {
+    const { status, stderr } = await lab.forerun('install', await lab.push(name, image))
+    assert.equal(status, 1)
+    assert.match(stderr, message)
+  }
+  assert.deepEqual(changesSince(untouched, lab), [])
+})
+
+function journal(): Promise<string> {
+  return lab.shell('journalctl -b -u ordinary -o cat --no-pager')
+}
