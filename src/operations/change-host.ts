@@ -10,7 +10,7 @@ import type { Context } from './context.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
 export function changeHost(context: Context): ChangeHost {
-  const { emit, paths } = context
+  const { emit, paths, signal } = context
   return {
     emit,
     reload: async () => (await context.manager()).reload(),
@@ -30,7 +30,7 @@ export function changeHost(context: Context): ChangeHost {
     },
     async isActive(unit) {
       const { activeState } = await (await context.manager()).status(unit)
-      return activeState !== 'inactive' && activeState !== 'failed'
+      return activeState !== 'inactive' && activeState !== 'failed' && activeState !== 'deactivating'
     },
     async requireLoaded(unit) {
       const { loadState, loadError } = await (await context.manager()).status(unit)
@@ -41,7 +41,7 @@ export function changeHost(context: Context): ChangeHost {
     },
     links: (unit) => unitLinks(unit, paths.units),
     async createTmpfiles(file) {
-      for (const message of await applyTmpfiles(file)) emit({ type: 'notice', message })
+      for (const message of await applyTmpfiles(file, { signal })) emit({ type: 'notice', message })
     },
     async removeTmpfiles(file) {
       for (const message of await removeTmpfiles(file)) emit({ type: 'notice', message })

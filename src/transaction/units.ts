@@ -18,10 +18,18 @@ export async function undoReload(record: RecordOf<'reload'>, host: ChangeHost): 
   if (record.when === 'undone') await host.reload()
 }
 
+/** How the runtime knows the container of a unit. */
+export interface UnitContainer {
+  readonly name: string
+  readonly runtime: string
+}
+
 /** @throws ForerunError `unit` when systemd cannot load what was written for it. */
-export function enable(unit: string): Change {
+export function enable(unit: string, container: UnitContainer): Change {
   return {
-    prepare: async (host) => ({ kind: 'enable', unit, before: await host.links(unit) }),
+    async prepare(host) {
+      return { kind: 'enable', ...(await serviceState(unit, container, host)), before: await host.links(unit) }
+    },
     async apply(host) {
       await host.requireLoaded(unit)
       await host.enable(unit)
@@ -29,6 +37,7 @@ export function enable(unit: string): Change {
   }
 }
 
+/** A host that lost power once the unit was enabled has started it at its boot. */
 export async function undoEnable(record: RecordOf<'enable'>, host: ChangeHost): Promise<void> {
   const before = new Set(record.before.map(({ path }) => path))
   for (const { path } of await host.links(record.unit)) {
@@ -36,30 +45,32 @@ export async function undoEnable(record: RecordOf<'enable'>, host: ChangeHost): 
     rmSync(path, { force: true })
     if (/\.(?:wants|requires|upholds)$/.test(dirname(path))) removeEmptyDirectory(dirname(path))
   }
+  await stopUnlessFound(record, host)
 }
 
-export function disable(unit: string): Change {
+export function disable(unit: string, container: UnitContainer): Change {
   return {
-    prepare: async (host) => ({ kind: 'disable', unit, before: await host.links(unit) }),
+    async prepare(host) {
+      return { kind: 'disable', ...(await serviceState(unit, container, host)), before: await host.links(unit) }
+    },
     apply: (host) => host.disable(unit),
   }
 }
 
-export function undoDisable(record: RecordOf<'disable'>): void {
+/** A host that lost power once the unit was disabled has not started it at its boot. */
+export async function undoDisable(record: RecordOf<'disable'>, host: ChangeHost): Promise<void> {
   for (const { path, target } of record.before) {
     if (isPresent(path)) continue
     mkdirSync(dirname(path), { recursive: true })
     symlinkSync(target, path)
   }
+  if (record.active) await host.start(record.unit)
 }
 
 /** Starts a unit; undoing lets the runtime forget a container that did not come up, too. */
-export function start(unit: string, container: { name: string; runtime: string }): Change {
+export function start(unit: string, container: UnitContainer): Change {
   return {
-    async prepare(host) {
-      const active = await host.isActive(unit)
-      return { kind: 'start', unit, active, runtime: container.runtime, container: container.name }
-    },
+    prepare: async (host) => ({ kind: 'start', ...(await serviceState(unit, container, host)) }),
     async apply(host) {
       host.emit({ type: 'step', message: `Starting ${unit}` })
       await host.start(unit)
@@ -68,18 +79,13 @@ export function start(unit: string, container: { name: string; runtime: string }
 }
 
 export async function undoStart(record: RecordOf<'start'>, host: ChangeHost): Promise<void> {
-  if (record.active) return
-  await host.stop(record.unit)
-  await host.deleteRuntimeState(record.runtime, record.container)
+  await stopUnlessFound(record, host)
 }
 
 /** Stops a unit; once committed, the runtime forgets the container too. */
-export function stop(unit: string, container: { name: string; runtime: string }): Change {
+export function stop(unit: string, container: UnitContainer): Change {
   return {
-    async prepare(host) {
-      const active = await host.isActive(unit)
-      return { kind: 'stop', unit, active, runtime: container.runtime, container: container.name }
-    },
+    prepare: async (host) => ({ kind: 'stop', ...(await serviceState(unit, container, host)) }),
     async apply(host) {
       host.emit({ type: 'step', message: `Stopping ${unit}` })
       await host.stop(unit)
@@ -87,8 +93,9 @@ export function stop(unit: string, container: { name: string; runtime: string })
   }
 }
 
+/** Asked for even of a unit that is still active: an interrupted stop may go on behind our back, and this replaces it. */
 export async function undoStop(record: RecordOf<'stop'>, host: ChangeHost): Promise<void> {
-  if (record.active && !(await host.isActive(record.unit))) await host.start(record.unit)
+  if (record.active) await host.start(record.unit)
 }
 
 export async function finishStop(record: RecordOf<'stop'>, host: ChangeHost): Promise<void> {
@@ -121,4 +128,14 @@ export function removeTmpfiles(file: string): Change {
 
 export async function finishRemoveTmpfiles(record: RecordOf<'remove-tmpfiles'>, host: ChangeHost): Promise<void> {
   if (isPresent(record.file)) await host.removeTmpfiles(record.file)
+}
+
+async function serviceState(unit: string, container: UnitContainer, host: ChangeHost) {
+  return { unit, active: await host.isActive(unit), runtime: container.runtime, container: container.name }
+}
+
+async function stopUnlessFound(record: RecordOf<'enable' | 'start'>, host: ChangeHost): Promise<void> {
+  if (record.active) return
+  await host.stop(record.unit)
+  await host.deleteRuntimeState(record.runtime, record.container)
 }
