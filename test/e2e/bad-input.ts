@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { busyboxImage, type Exports, serviceExports } from '../lab/busybox.ts'
 import type { LabImage } from '../lab/image.ts'
 import type { ExecResult } from '../lab/process.ts'
-import { differences, type Snapshot } from '../lab/snapshot.ts'
+import { differences, type Snapshot, type SnapshotOptions, snapshot } from '../lab/snapshot.ts'
 import type { Handler } from '../source/registry/server.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 
@@ -63,7 +63,7 @@ export function assertComplaint({ status, stdout, stderr }: ExecResult, { code, 
 
 /** Nothing waits in staging folders, no journal is left, and nothing is mounted. */
 export function assertNothingUnfinished(lab: InstalledHost): void {
-  const left = [...lab.host.snapshot({ paths: ['/var/lib', '/etc', '/usr/local'] }).keys()]
+  const left = [...inside(lab, { paths: ['/var/lib', '/etc', '/usr/local'] }).keys()]
   const unfinished = /\/\.staging-|\/\.forerun-|\.forerun-[0-9a-f]{12}$|\/journal\/./
   assert.deepEqual(
     left.filter((path) => unfinished.test(path)),
@@ -78,8 +78,11 @@ export function assertNothingUnfinished(lab: InstalledHost): void {
 
 /** An image of a service that runs, with parts of `/exports` replaced. */
 export function serviceWith(exports: Exports = {}): Promise<LabImage> {
-  return busyboxImage({ exports: { ...serviceExports(['sleep', 'infinity']), ...exports } })
+  return busyboxImage({ exports: { ...serviceExports(serviceWords), ...exports } })
 }
+
+/** Ends at once when it is told to, as the first process of a container does only if it says so. */
+export const serviceWords: readonly string[] = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done']
 
 /** A registry of one image, whatever repository and tag is asked for. `manifest` replaces that of the image. */
 export function registryOfOne(image: LabImage, manifest: Buffer | undefined = image.manifests.at(-1)?.bytes): Handler {
@@ -96,9 +99,14 @@ export function registryOfOne(image: LabImage, manifest: Buffer | undefined = im
 /** Files where an installation would leave something; the store too, unless something was pulled into it. */
 function state(lab: InstalledHost, { pulled = false }: Complaint): Snapshot {
   const places = ['/etc', '/usr/local', '/opt', '/srv', '/root', '/home', '/var']
-  const all = lab.host.snapshot({ paths: places, except: pulled ? ['/var/lib/forerun/store'] : [] })
+  const all = inside(lab, { paths: places, except: pulled ? ['/var/lib/forerun/store'] : [] })
   // Folders of forerun itself, which the first command makes whatever comes of it.
   return new Map([...all].filter(([path, line]) => !(path.startsWith('/var/lib/forerun') && /^directory /.test(line))))
+}
+
+/** With what is mounted in the host. */
+function inside(lab: InstalledHost, options: SnapshotOptions): Snapshot {
+  return snapshot(`/proc/${lab.host.leader}/root`, options)
 }
 
 function parsed(stdout: string, said: string): { error: { code: string; message: string; hint: string | null } } {
