@@ -112,19 +112,22 @@ export function installChanges(
   const tmpfiles = tmpfilesPath(paths, name)
   const text = (path: string, content: string): Change =>
     writeFile(path, { bytes: Buffer.from(content) }, { mode: 0o644, uid: 0, gid: 0 })
+  const container = { name, runtime: plan.info.runtime }
+  const tmpfilesCopy = join(deployment, `tmpfiles-${name}.conf`)
   const hasTmpfiles = bundle.service.tmpfiles !== undefined
   return [
     reload('undone'),
     ...files,
     makeDirectory(dirname(dropIn), rootDirectory),
     text(dropIn, bundle.service.dropIn),
+    // By the deployment's own copy: what is below /etc may be used by a boot before its use is in the journal.
+    ...(hasTmpfiles ? [createTmpfiles(tmpfilesCopy, plan.info.forerun['tmpfiles-made'])] : []),
     ...(bundle.service.tmpfiles === undefined ? [] : [text(tmpfiles, bundle.service.tmpfiles)]),
     text(unitPath(paths, name), bundle.service.unit),
-    ...(hasTmpfiles ? [createTmpfiles(tmpfiles, plan.info.forerun['tmpfiles-made'])] : []),
     reload('applied'),
-    enable(unit),
+    enable(unit, container),
     reload('applied'),
-    ...(options.start ? [start(unit, { name, runtime: plan.info.runtime })] : []),
+    ...(options.start ? [start(unit, container)] : []),
   ]
 }
 

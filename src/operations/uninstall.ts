@@ -53,13 +53,12 @@ function uninstallChanges(deployment: Deployment, hostFiles: readonly string[], 
   const { paths } = context
   const { name, info } = deployment
   const unit = unitName(name)
+  const container = { name, runtime: info.runtime }
   const service = info['has-container-service']
   const unitFiles = [unitPath(paths, name), dropInPath(paths, name), tmpfilesPath(paths, name)]
   const made = info.forerun
   return [
-    ...(service
-      ? [reload('undone'), disable(unit), reload('applied'), stop(unit, { name, runtime: info.runtime })]
-      : []),
+    ...(service ? [reload('undone'), disable(unit, container), reload('applied'), stop(unit, container)] : []),
     ...(service ? [removeTmpfiles(join(deployment.folder, `tmpfiles-${name}.conf`))] : []),
     ...unitFiles.filter((path) => service && isPresent(path)).map(removeFile),
     ...hostFiles.map(removeFile),

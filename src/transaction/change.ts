@@ -18,15 +18,15 @@ export type ChangeRecord =
   | { readonly kind: 'remove-directories'; readonly paths: readonly string[] }
   | { readonly kind: 'rename'; readonly path: string; readonly to: string; readonly discard: boolean }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
-  | { readonly kind: 'enable'; readonly unit: string; readonly before: readonly UnitLink[] }
-  | { readonly kind: 'disable'; readonly unit: string; readonly before: readonly UnitLink[] }
+  | (ServiceRecord<'enable'> & { readonly before: readonly UnitLink[] })
+  | (ServiceRecord<'disable'> & { readonly before: readonly UnitLink[] })
   | ServiceRecord<'start'>
   | ServiceRecord<'stop'>
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
   | { readonly kind: 'remove-tmpfiles'; readonly file: string }
 
 /** `container` is what the runtime calls it; `active` is how the unit was found. */
-interface ServiceRecord<Kind extends 'start' | 'stop'> {
+interface ServiceRecord<Kind extends 'enable' | 'disable' | 'start' | 'stop'> {
   readonly kind: Kind
   readonly unit: string
   readonly active: boolean

@@ -41,7 +41,7 @@ export async function undoChange(record: ChangeRecord, host: ChangeHost): Promis
     case 'enable':
       return undoEnable(record, host)
     case 'disable':
-      return undoDisable(record)
+      return undoDisable(record, host)
     case 'start':
       return undoStart(record, host)
     case 'stop':

@@ -90,12 +90,12 @@ export function allKinds(host: string, units: string): Change[] {
     writeFile(join(host, 'bin', 'tool'), { bytes: Buffer.from('tool') }, { ...root, mode: 0o755 }),
     writeFile(join(units, 'new.service'), { bytes: Buffer.from('unit') }, root),
     createTmpfiles('new.conf', [join(host, 'state'), join(host, 'state', 'deep')]),
-    disable('old.service'),
+    disable('old.service', { name: 'old', runtime: 'runc' }),
     reload('applied'),
     stop('old.service', { name: 'old', runtime: 'runc' }),
     removeFile(join(units, 'old.service')),
     removeDirectories([join(host, 'state')]),
-    enable('new.service'),
+    enable('new.service', { name: 'new', runtime: 'runc' }),
     start('new.service', { name: 'new', runtime: 'runc' }),
   ]
 }
