@@ -64,7 +64,7 @@ const faults: Record<string, [Exports, Omit<Complaint, 'pulled'>]> = {
   ],
   'tmpfiles lines that nobody understands': [
     { 'tmpfiles.template': 'what is this\n' },
-    { code: 'systemd', message: /does not understand \/etc\/tmpfiles\.d\/faulty\.conf/ },
+    { code: 'systemd', message: /does not understand .*faulty\.conf:1: / },
   ],
   'a manifest.json that is no JSON': [
     { 'manifest.json': '{"version": "1.0",}' },

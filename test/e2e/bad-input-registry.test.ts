@@ -179,7 +179,7 @@ test('a truncated gzip, zstd or tar, each with the digest that it should have', 
   await refusedBy(registryOfOne(assembleImage([cut])), 'layer', /truncated|ends/)
   await refusedBy(registryOfOne(assembleImage([layerOf(Buffer.alloc(2048, 'x'))])), 'layer', /./)
   const garbage = { ...layerOf(bytes), bytes: Buffer.alloc(2048, 'x') }
-  await refusedBy(registryOfOne(assembleImage([garbage])), 'layer', /gzip/)
+  await refusedBy(registryOfOne(assembleImage([garbage])), 'layer', /no tar header/)
 })
 
 test('a registry that goes away in the middle of a layer', async () => {

@@ -79,7 +79,6 @@ test('a damaged info file of a container is told', async () => {
     for (const words of [
       ['uninstall', 'app'],
       ['containers', 'list'],
-      ['run', 'app'],
       ['images', 'prune'],
     ]) {
       await assertRefused(lab, words, { code: 'store', message: /app\.0\/info' is damaged or missing/ })

@@ -34,7 +34,7 @@ test('unknown commands and options, missing and excess arguments', async () => {
   for (const words of [[], ['containers'], ['images']]) {
     const { status, stdout, stderr } = await lab.forerun(...words)
     assert.deepEqual([status, stdout], [2, ''])
-    assert.match(stderr, /^forerun: a command is needed\nhint: See: forerun .*--help\n$/)
+    assert.match(stderr, /^forerun: a command is needed\nhint: See: forerun .*--help\n$/m)
   }
 })
 
@@ -53,10 +53,16 @@ test('names that are none, of images and of containers', async () => {
       message: /is not the name of an image|digest/,
     })
   }
-  for (const words of [['uninstall'], ['run'], ['stop'], ['containers', 'delete']]) {
+  for (const words of [['uninstall'], ['containers', 'delete']]) {
     for (const name of ['nobody', '../x', '']) {
       await assertRefused(lab, [...words, name], { code: 'container-not-found', message: /there is no container/ })
     }
+  }
+  // These two have no result, and so no --json.
+  for (const verb of ['run', 'stop']) {
+    const { status, stdout, stderr } = await lab.forerun(verb, 'nobody')
+    assert.deepEqual([status, stdout], [1, ''])
+    assert.match(stderr, /^forerun: there is no container 'nobody'\nhint: .+\n$/)
   }
   for (const words of [
     ['images', 'info'],
