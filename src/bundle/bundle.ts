@@ -13,7 +13,6 @@ import type { RuntimeConfiguration } from './runtime-schema.ts'
 import { parseTemplate, renderLineTemplate, type Template, templateVariables, type Values } from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
-import { unitResources } from './unit-resources.ts'
 import { type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
 
 export interface BundleInput {
@@ -72,14 +71,13 @@ export function prepareBundle(input: BundleInput): Bundle {
 
   const { own, volumes, notices } = ownConfiguration(input, exports, values)
   const unit = unitText(input, exports, values)
-  const { configuration: unlimited, settings } = unitResources(own)
-  const configuration = withRoot(placeInUnitCgroup(unlimited, unit, deployment.name), input.rootfs)
+  const configuration = withRoot(placeInUnitCgroup(own, unit, deployment.name), input.rootfs)
   const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration, volumes, values })
   const service = {
     configuration,
     configurationText: formatJson(configuration),
     unit,
-    dropIn: renderDropIn(deployment, settings),
+    dropIn: renderDropIn(deployment, unit),
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     mountPoints: mountPoints(configuration, input.hostKind),
   }

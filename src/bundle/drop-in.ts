@@ -1,6 +1,6 @@
 import { dropInTemplate } from '../../templates/drop-in.template.ts'
 import { parseTemplate, renderLineTemplate } from './template.ts'
-import type { ResourceSetting } from './unit-resources.ts'
+import { parseUnit, type UnitSetting, unitValue } from './unit-file.ts'
 import { unitArgument, unitWord } from './unit-word.ts'
 
 /**
@@ -8,12 +8,13 @@ import { unitArgument, unitWord } from './unit-word.ts'
  *
  * @param service.destination the deployment's directory; a path of the host.
  * @param service.runtime absolute path of the OCI runtime.
- * @param resources limits for the unit.
+ * @param unitText the rendered unit.
  */
 export function renderDropIn(
   service: { name: string; destination: string; runtime: string },
-  resources: readonly ResourceSetting[] = [],
+  unitText: string,
 ): string {
+  const unit = parseUnit(unitText)
   const base = renderLineTemplate(
     parseTemplate(dropInTemplate, 'drop-in.template'),
     new Map([
@@ -23,5 +24,47 @@ export function renderDropIn(
       ['DELETE_STALE_STATE', `${unitWord(`-${service.runtime}`)} delete --force ${unitArgument(service.name)}`],
     ]),
   )
-  return base + resources.map(([key, value]) => `${key}=${value}\n`).join('')
+  const identifier =
+    unitValue(unit, 'Service', 'SyslogIdentifier') === undefined ? [['SyslogIdentifier', service.name]] : []
+  const lines = [...identifier, ...commandsInOwnGroup(unit, service.runtime)]
+  return base + lines.map(([key, value]) => `${key}=${value}\n`).join('')
 }
+
+/**
+ * Starts the runtime in a group of its own below the unit's, beside that of the container. In the unit's group itself it
+ * would keep the kernel from handing controllers down (cgroups(7), "no internal processes"): the container's group
+ * becomes a threaded one, which systemd cannot kill, or the start fails where the configuration has limits. systemd 254
+ * has `DelegateSubgroup=` for it; this works with older ones, too. The shell is replaced by the runtime.
+ */
+function commandsInOwnGroup(unit: readonly UnitSetting[], runtime: string): string[][] {
+  const commands = inForce(unit.filter(({ section, key }) => section === 'Service' && key === 'ExecStart'))
+  if (!commands.some((command) => startsRuntime(command, runtime))) return []
+  const moved = commands.map((command) => (startsRuntime(command, runtime) ? inOwnGroup(command) : command))
+  return ['', ...moved].map((command) => ['ExecStart', command])
+}
+
+/** An empty value resets the list. */
+function inForce(settings: readonly UnitSetting[]): string[] {
+  const reset = settings.findLastIndex(({ value }) => value === '')
+  return settings.slice(reset + 1).map(({ value }) => value)
+}
+
+/** `@` would name the program twice, and such a command is left as it is. */
+const specialPrefix = /^[-:+!]*/
+
+function startsRuntime(command: string, runtime: string): boolean {
+  const rest = command.replace(specialPrefix, '')
+  return rest.startsWith(`${unitWord(runtime)} `)
+}
+
+function inOwnGroup(command: string): string {
+  const [prefix = ''] = specialPrefix.exec(command) ?? []
+  return `${prefix}/bin/sh -c '${enterGroup.replaceAll('$', '$$$$')}' sh ${command.slice(prefix.length)}`
+}
+
+/** Where control groups are of version 1, nothing has to be moved. */
+const enterGroup = [
+  'g=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/runtime',
+  'if [ -e /sys/fs/cgroup/cgroup.controllers ]; then mkdir -p "$g" && echo $$ >"$g/cgroup.procs"; fi',
+  'exec "$@"',
+].join('; ')
