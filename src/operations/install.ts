@@ -4,7 +4,7 @@ import { type Bundle, prepareBundle } from '../bundle/bundle.ts'
 import { lastCapability } from '../bundle/capabilities.ts'
 import { parseAssignments } from '../bundle/values.ts'
 import { ForerunError } from '../errors.ts'
-import { tmpfilesPath, unitPath } from '../host/paths.ts'
+import { tmpfilesPath, unitName, unitPath } from '../host/paths.ts'
 import { type ContainerName, parseContainerName } from '../image/container-name.ts'
 import { defaultContainerName, parseReference, type Reference } from '../image/reference.ts'
 import { readDeployment } from '../store/deployment.ts'
@@ -75,7 +75,7 @@ export async function install(request: InstallRequest, context: Context): Promis
   const image = await installableImage(parsed, context)
   const bundle = bundleOf(image, parsed, context)
   // A host without systemd is told so before anything is made that systemd would have to help undo.
-  if (bundle.service !== undefined) await context.manager()
+  if (bundle.service !== undefined) await refuseRunningUnit(parsed.name, context)
   const plan = planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, context })
   using staged = await stageDeployment(plan, context)
   const changes = installChanges(plan, { staged: staged.folder, start: parsed.now, context })
@@ -132,6 +132,23 @@ function refuseFilesInTheWay(name: string, { paths }: Context): void {
   if (inTheWay === undefined) return
   throw new ForerunError('file-exists', `The file ${inTheWay} already exists.`, {
     hint: 'Move it away, or choose another name with --name.',
+  })
+}
+
+/**
+ * A package of the host may have a unit of that name. Ours comes before it in systemd's order, which the user should know;
+ * while the other one runs, systemd would take ours for started.
+ */
+async function refuseRunningUnit(name: string, { manager, emit }: Context): Promise<void> {
+  const unit = unitName(name)
+  const { fragmentPath, activeState } = await (await manager()).status(unit)
+  if (fragmentPath === '') return
+  if (activeState === 'inactive' || activeState === 'failed') {
+    emit({ type: 'notice', message: `The new ${unit} takes the place of ${fragmentPath}` })
+    return
+  }
+  throw new ForerunError('unit', `${unit} is running already, from ${fragmentPath}`, {
+    hint: `Stop it first (systemctl stop ${unit}), or choose another name with --name.`,
   })
 }
 

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { dropInPath, tmpfilesPath, unitName, unitPath } from '../host/paths.ts'
 import { type Deployment, deploymentFolders } from '../store/deployment.ts'
 import type { Change } from '../transaction/change.ts'
-import { isPresent, removeDirectories, removeFile, rename } from '../transaction/files.ts'
+import { isPresent, removeEmpty, removeFile, rename } from '../transaction/files.ts'
 import { applyChanges } from '../transaction/transaction.ts'
 import { disable, reload, removeTmpfiles, stop } from '../transaction/units.ts'
 import { changeHost } from './change-host.ts'
@@ -64,7 +64,7 @@ function uninstallChanges(deployment: Deployment, hostFiles: readonly string[], 
     ...hostFiles.map(removeFile),
     removeFile(join(paths.containers, name)),
     ...deploymentFolders(paths.containers, name).map(discard),
-    removeDirectories([...made.directories, ...made['tmpfiles-made'], dirname(dropInPath(paths, name))]),
+    removeEmpty([...made.directories, ...made['tmpfiles-made'], dirname(dropInPath(paths, name))]),
     ...(service ? [reload('applied')] : []),
   ]
 }

@@ -15,7 +15,7 @@ export type ChangeRecord =
   | { readonly kind: 'make-symlink'; readonly path: string; readonly target: string }
   | { readonly kind: 'make-directory'; readonly path: string; readonly made: boolean }
   | { readonly kind: 'remove-file'; readonly path: string; readonly aside: string }
-  | { readonly kind: 'remove-directories'; readonly paths: readonly string[] }
+  | { readonly kind: 'remove-empty'; readonly paths: readonly string[] }
   | { readonly kind: 'rename'; readonly path: string; readonly to: string; readonly discard: boolean }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | (ServiceRecord<'enable'> & { readonly before: readonly UnitLink[] })
@@ -76,7 +76,7 @@ export function changeSubject(record: ChangeRecord): string {
     case 'create-tmpfiles':
     case 'remove-tmpfiles':
       return record.file
-    case 'remove-directories':
+    case 'remove-empty':
       return record.paths.join(', ')
     default:
       return record.path

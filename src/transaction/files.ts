@@ -123,14 +123,17 @@ export function finishRemoveFile(record: RecordOf<'remove-file'>): void {
   rmSync(record.aside, { force: true })
 }
 
-/** Once the transaction has been committed, removes directories, the last given first; one that is not empty is kept. */
-export function removeDirectories(paths: readonly string[]): Change {
-  return { prepare: () => ({ kind: 'remove-directories', paths }), apply() {} }
+/** Once the transaction has been committed, removes what holds nothing, the last given first; anything else is kept and told of. */
+export function removeEmpty(paths: readonly string[]): Change {
+  return { prepare: () => ({ kind: 'remove-empty', paths }), apply() {} }
 }
 
-export function finishRemoveDirectories(record: RecordOf<'remove-directories'>, host: ChangeHost): void {
+export function finishRemoveEmpty(record: RecordOf<'remove-empty'>, host: ChangeHost): void {
   for (const path of record.paths.toReversed()) {
-    removeEmptyDirectory(path)
+    const status = lstatSync(path, { throwIfNoEntry: false })
+    if (status === undefined) continue
+    if (status.isDirectory()) removeEmptyDirectory(path)
+    else if (!status.isFile() || status.size === 0) unlinkSync(path)
     if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
   }
 }

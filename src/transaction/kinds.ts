@@ -1,6 +1,6 @@
 import type { ChangeHost, ChangeRecord } from './change.ts'
 import {
-  finishRemoveDirectories,
+  finishRemoveEmpty,
   finishRemoveFile,
   finishRename,
   undoMakeDirectory,
@@ -48,7 +48,7 @@ export async function undoChange(record: ChangeRecord, host: ChangeHost): Promis
       return undoStop(record, host)
     case 'create-tmpfiles':
       return undoCreateTmpfiles(record, host)
-    case 'remove-directories':
+    case 'remove-empty':
     case 'remove-tmpfiles':
       return
   }
@@ -59,8 +59,8 @@ export async function finishChange(record: ChangeRecord, host: ChangeHost): Prom
   switch (record.kind) {
     case 'remove-file':
       return finishRemoveFile(record)
-    case 'remove-directories':
-      return finishRemoveDirectories(record, host)
+    case 'remove-empty':
+      return finishRemoveEmpty(record, host)
     case 'rename':
       return finishRename(record)
     case 'stop':

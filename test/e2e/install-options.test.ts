@@ -108,8 +108,8 @@ test('--runtime is what the unit starts, by an absolute path', async () => {
   await lab.shell('mkdir -p /opt/bin && ln -s /usr/sbin/runc /opt/bin/other-runc')
   const before = lab.files()
   await lab.must('install', '--now', '--runtime', '/opt/bin/other-runc', sleeper)
-  assert.match(await lab.property('sleeper', 'ExecStart'), /path=\/opt\/bin\/other-runc ;/)
-  assert.match(await lab.property('sleeper', 'ExecStartPre'), /path=\/opt\/bin\/other-runc ;/)
+  assert.match(await lab.property('sleeper', 'ExecStart'), / \/opt\/bin\/other-runc run /)
+  assert.match(await lab.property('sleeper', 'ExecStartPre'), / \/opt\/bin\/other-runc run /)
   const { json } = await lab.must<{ runtime: string }[]>('containers', 'list', '--json')
   assert.deepEqual(
     json.map(({ runtime }) => runtime),
@@ -179,4 +179,45 @@ test('-q prints the result alone', async () => {
   assert.equal(stderr, '')
   assert.match(stdout, /^Installed /)
   await lab.must('uninstall', '-q', 'quiet')
+})
+
+test("a package's unit of the same name is left running, and one that rests is told of", async () => {
+  const packaged = '/usr/local/lib/systemd/system/vendor.service'
+  await lab.shell(`mkdir -p $(dirname ${packaged}) && printf '[Service]\\nExecStart=sleep infinity\\n' >${packaged}`)
+  await lab.shell('systemctl daemon-reload && systemctl start vendor')
+  const refused = await lab.forerun('install', '--system', '--now', '--name', 'vendor', sleeper)
+  assert.equal(refused.status, 1)
+  assert.match(
+    refused.stderr,
+    /^forerun: vendor\.service is running already, from \/usr\/local\/lib\/systemd\/system\/vendor\.service$/m,
+  )
+  assert.equal(await lab.property('vendor', 'ActiveState'), 'active')
+
+  await lab.shell('systemctl stop vendor')
+  const { stderr } = await lab.must('install', '--system', '--now', '--name', 'vendor', sleeper)
+  assert.match(stderr, /The new vendor\.service takes the place of \/usr\/local\/lib/)
+  assert.equal(await lab.property('vendor', 'FragmentPath'), '/etc/systemd/system/vendor.service')
+  await lab.must('uninstall', 'vendor')
+  assert.equal(await lab.property('vendor', 'FragmentPath'), packaged)
+  await lab.shell('rm -r /usr/local/lib/systemd && systemctl daemon-reload')
+})
+
+test('what tmpfiles lines made goes with the container, unless it holds something', async () => {
+  const lines = [
+    'd /srv/$NAME 0755 - - - -',
+    'f /srv/$NAME/text 0644 - - - kept',
+    'f /srv/$NAME/empty 0644 - - -',
+    'L /srv/link - - - - $NAME',
+    'p /srv/pipe 0600 - - - -',
+  ]
+  const exports = { ...sleeping(), 'tmpfiles.template': lines.map((line) => `${line}\n`).join('') }
+  const image = await lab.push('lines', busyboxImage({ exports }))
+  await lab.must('install', '--system', image)
+  assert.equal(
+    await lab.shell('find /srv -mindepth 1 | sort | tr "\\n" " "'),
+    '/srv/lines /srv/lines/empty /srv/lines/text /srv/link /srv/pipe',
+  )
+  const { stderr } = await lab.must('uninstall', 'lines')
+  assert.match(stderr, /Kept \/srv\/lines\/text, which is not empty\./)
+  assert.equal(await lab.shell('find /srv -mindepth 1 | sort | tr "\\n" " "'), '/srv/lines /srv/lines/text')
 })

@@ -13,14 +13,7 @@ import {
 import { join } from 'node:path'
 import type { ForerunEvent } from '../../src/events.ts'
 import type { Change, ChangeHost } from '../../src/transaction/change.ts'
-import {
-  makeDirectory,
-  makeSymlink,
-  removeDirectories,
-  removeFile,
-  rename,
-  writeFile,
-} from '../../src/transaction/files.ts'
+import { makeDirectory, makeSymlink, removeEmpty, removeFile, rename, writeFile } from '../../src/transaction/files.ts'
 import { createTmpfiles, disable, enable, reload, start, stop } from '../../src/transaction/units.ts'
 
 const root = { mode: 0o644, uid: 0, gid: 0 }
@@ -94,7 +87,7 @@ export function allKinds(host: string, units: string): Change[] {
     reload('applied'),
     stop('old.service', { name: 'old', runtime: 'runc' }),
     removeFile(join(units, 'old.service')),
-    removeDirectories([join(host, 'state')]),
+    removeEmpty([join(host, 'state')]),
     enable('new.service', { name: 'new', runtime: 'runc' }),
     start('new.service', { name: 'new', runtime: 'runc' }),
   ]
