@@ -109,7 +109,7 @@ test('--runtime is what the unit starts, by an absolute path', async () => {
   const before = lab.files()
   await lab.must('install', '--now', '--runtime', '/opt/bin/other-runc', sleeper)
   assert.match(await lab.property('sleeper', 'ExecStart'), / \/opt\/bin\/other-runc run /)
-  assert.match(await lab.property('sleeper', 'ExecStartPre'), / \/opt\/bin\/other-runc run /)
+  assert.match(await lab.property('sleeper', 'ExecStartPre'), /path=\/opt\/bin\/other-runc ;/)
   const { json } = await lab.must<{ runtime: string }[]>('containers', 'list', '--json')
   assert.deepEqual(
     json.map(({ runtime }) => runtime),
