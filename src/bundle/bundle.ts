@@ -3,7 +3,7 @@ import { ForerunError } from '../errors.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
 import { defaultConfiguration, type VolumeDirectory } from './default-configuration.ts'
 import { renderDropIn } from './drop-in.ts'
-import { type Exports, readExports } from './exports.ts'
+import { type Exports, exportedVariables, readExports } from './exports.ts'
 import { type HostFile, planHostFiles } from './host-files.ts'
 import type { ImageFiles } from './image-files.ts'
 import { formatJson } from './json-text.ts'
@@ -13,7 +13,7 @@ import type { RuntimeConfiguration } from './runtime-schema.ts'
 import { parseTemplate, renderLineTemplate, type Template, templateVariables, type Values } from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
-import { type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
+import { builtInVariables, type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
 
 export interface BundleInput {
   readonly deployment: Deployment
@@ -67,7 +67,8 @@ export function prepareBundle(input: BundleInput): Bundle {
   })
   const hostFiles = planHostFiles(files, exports.manifest, values)
   const common = { values, hostFiles, useLinks: exports.manifest.useLinks }
-  if (exports.manifest.noContainerService) return { ...common, notices: [] }
+  const unused = unusedAssignments(input, exports)
+  if (exports.manifest.noContainerService) return { ...common, notices: unused }
 
   const { own, volumes, notices } = ownConfiguration(input, exports, values)
   const unit = unitText(input, exports, values)
@@ -81,10 +82,17 @@ export function prepareBundle(input: BundleInput): Bundle {
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     mountPoints: mountPoints(configuration, input.hostKind),
   }
-  return { ...common, service, notices }
+  return { ...common, service, notices: [...unused, ...notices] }
 }
 
 const defaultUnit = parseTemplate(serviceTemplate, 'service.template')
+
+/** A name that is misspelt would otherwise be noticed long after, by what the service does. */
+function unusedAssignments({ assignments, files }: BundleInput, exports: Exports): string[] {
+  const used = new Set([...exportedVariables(exports, files), ...builtInVariables])
+  const unused = [...assignments.keys()].filter((name) => !used.has(name))
+  return unused.map((name) => `No template of the image uses the variable '${name}' that was set`)
+}
 
 /** The configuration that the image brings, or the one made from the image's own where it brings none. */
 function ownConfiguration(

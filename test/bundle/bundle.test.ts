@@ -281,3 +281,12 @@ for (const [file, text, error] of [
 test('the same input gives the same bundle', () => {
   assert.deepEqual(prepareBundle(input(etcd)), prepareBundle(input(etcd)))
 })
+
+test('a variable that is set and that nothing uses is told of; one that is built in is not', () => {
+  const assignments = new Map([
+    ['ETCD_LISTEN_CLIENT_URL', 'http://x'],
+    ['RUN_DIRECTORY', '/run'],
+  ])
+  const { notices } = prepareBundle(input(etcd, { assignments }))
+  assert.deepEqual(notices, ["No template of the image uses the variable 'ETCD_LISTEN_CLIENT_URL' that was set"])
+})
