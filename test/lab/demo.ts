@@ -136,4 +136,9 @@ function say(message: string): void {
   console.log(`demo: ${message}`)
 }
 
-await demo()
+try {
+  await demo()
+} catch (error) {
+  console.error(`demo: failed: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+}

@@ -152,7 +152,19 @@ class NspawnHost implements LabHost {
   start(argv: readonly string[], { env, ...options }: HostExecOptions = {}): StartedProcess {
     if (this.leader === 0) throw new Error(`${this.name} is not up`)
     const lab = join(this.#parts.group.path, 'payload/lab')
-    const enter = ['nsenter', '-t', String(this.leader), '-a', '--', 'env', '-i', ...environment(env), ...argv]
+    const enter = [
+      'nsenter',
+      '-t',
+      String(this.leader),
+      '-a',
+      '-r',
+      '-w',
+      '--',
+      'env',
+      '-i',
+      ...environment(env),
+      ...argv,
+    ]
     // In the host's control groups, as a login would be, so that the runtime finds its own.
     return started(['sh', '-c', 'mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"', lab, ...enter], {
       title: argv.join(' '),
