@@ -10,7 +10,14 @@ import { formatJson } from './json-text.ts'
 import { type MountPoint, mountPoints } from './mount-points.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
-import { parseTemplate, renderLineTemplate, type Template, templateVariables, type Values } from './template.ts'
+import {
+  parseTemplate,
+  renderLineTemplate,
+  renderTemplate,
+  type Template,
+  templateVariables,
+  type Values,
+} from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
 import { builtInVariables, type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
@@ -31,6 +38,9 @@ export interface BundleInput {
 export interface Bundle {
   readonly values: Values
   readonly hostFiles: readonly HostFile[]
+  /** Of `/exports/manifest.json`: host paths whose content is a template, and new paths by old ones, rendered. */
+  readonly installedFilesTemplate: readonly string[]
+  readonly renamedFiles: Readonly<Record<string, string>>
   /** Whether host files under `/usr` may be hard links into the checkout. */
   readonly useLinks: boolean
   /** Absent when the image is host files only: then it has no unit, no tmpfiles lines and no root file system. */
@@ -66,7 +76,9 @@ export function prepareBundle(input: BundleInput): Bundle {
     detached: unitFollowsPidFile(templateVariables(exports.unit ?? defaultUnit)),
   })
   const hostFiles = planHostFiles(files, exports.manifest, values)
-  const common = { values, hostFiles, useLinks: exports.manifest.useLinks }
+  const { installedFilesTemplate, renameFiles, useLinks } = exports.manifest
+  const renamedFiles = Object.fromEntries([...renameFiles].map(([from, to]) => [from, renderTemplate(to, values)]))
+  const common = { values, hostFiles, installedFilesTemplate, renamedFiles, useLinks }
   const unused = unusedAssignments(input, exports)
   if (exports.manifest.noContainerService) return { ...common, notices: unused }
 

@@ -62,10 +62,11 @@ export async function installableImage(wanted: Wanted, context: Context): Promis
   }
 }
 
-/** The store itself when it has the image or needs none, else a folder that is removed when disposed of. */
+/** The store itself when it has the image, whole, or needs none, else a folder that is removed when disposed of. */
 export function throwawayStore(wanted: Wanted, context: Context): { path: string } & Disposable {
   const { store } = context.paths
-  if (wanted.rootfs !== undefined || storedRecord(wanted.reference, store) !== undefined) {
+  const stored = storedRecord(wanted.reference, store)
+  if (wanted.rootfs !== undefined || (stored !== undefined && wholeImage(store, stored) !== undefined)) {
     return { path: store, [Symbol.dispose]() {} }
   }
   const path = mkdtempSync('/var/tmp/forerun-display-')

@@ -34,7 +34,7 @@ export interface DeploymentInfo {
     readonly manifest: string
     /** Folders made on the host for installed files: removed with them when they are empty. Parents first. */
     readonly directories: readonly string[]
-    /** What the tmpfiles lines made: removed at the end if it is an empty folder. Parents first. */
+    /** What the tmpfiles lines made: removed at the end if it holds nothing. Parents first. */
     readonly 'tmpfiles-made': readonly string[]
   }
 }

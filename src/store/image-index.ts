@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 import { writeFileDurably } from '../host/durable-file.ts'
+import { readWhenPresent } from '../host/read-when-present.ts'
 import { digestSchema } from '../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex, digestOf } from '../image/digest.ts'
 
@@ -82,13 +83,4 @@ export function blobPath(store: string, digest: Digest): string {
 
 function indexPath(store: string): string {
   return join(store, 'images.json')
-}
-
-function readWhenPresent(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }

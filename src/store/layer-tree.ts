@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileDurably } from '../host/durable-file.ts'
+import { readWhenPresent } from '../host/read-when-present.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import type { Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
@@ -16,7 +17,7 @@ export function writeLayerTree(store: string, diffId: Digest, entries: readonly 
 
 /** @returns undefined when the store has no such tree, or one that is damaged: either way it has to be fetched. */
 export function readLayerTree(store: string, diffId: Digest): StoredEntry[] | undefined {
-  const text = readWhenPresent(layerTreePath(store, diffId))
+  const text = readWhenPresent(layerTreePath(store, diffId))?.toString('utf8')
   if (text === undefined) return undefined
   const end = text.indexOf('\n')
   const body = text.slice(end + 1)
@@ -47,15 +48,6 @@ const header = 'forerun layer tree 1'
 
 function checksum(body: string): string {
   return createHash('sha256').update(body).digest('hex')
-}
-
-function readWhenPresent(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 type JsonEntry = Omit<StoredEntry, 'metadata'> & {

@@ -130,6 +130,13 @@ test('host files are renamed, rendered, linked and owned as the image says', asy
     'f 644 0:0 other-files',
     'l 777 0:0 somewhere/files/link',
   ])
+  const info = JSON.parse(await lab.shell('cat /var/lib/forerun/containers/files/info'))
+  assert.deepEqual(info['installed-files-template'], ['/etc/thing/conf', '/srv/named'])
+  assert.deepEqual(info['rename-installed-files'], {
+    '/etc/thing': '/srv/somewhere/files',
+    '/etc/thing/deep/other': '/srv/other-files',
+    '/srv/named': '/srv/files-blue',
+  })
 })
 
 test('noContainerService installs the files alone: no unit, no root file system', async () => {
