@@ -30,6 +30,10 @@ export type ErrorCode =
   | 'manifest' // a manifest, index or configuration that breaks its specification
   | 'registry' // the registry cannot be reached, refuses, or misbehaves
   | 'unauthorized' // 401 or 403
+  | 'credentials' // auth.json, a credential helper, login
+  | 'policy' // policy.json does not accept the image
+  | 'signature' // a signature that cannot be read
+  | 'archive' // an image in files or from a daemon: a layout, an archive, that cannot be read
   | 'digest' // bytes that are not what their digest, size or diff id says
   | 'layer' // a truncated or malformed compressed stream or tar archive
   | 'limit' // over a limit that protects the host

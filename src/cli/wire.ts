@@ -16,10 +16,11 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
-    source: async (reference, { tlsVerify }) => {
+    source: async (location, { tlsVerify }) => {
+      if (location.transport !== 'docker') throw new Error('not yet')
       const { registrySource } = await import('../source/registry/registry-source.ts')
       const options = { ...settings.registry, userAgent: `forerun/${version}` }
-      return registrySource(reference, tlsVerify === undefined ? options : { ...options, tlsVerify })
+      return registrySource(location.reference, tlsVerify === undefined ? options : { ...options, tlsVerify })
     },
     async manager() {
       const { connectManager } = await import('../systemd/dbus-manager.ts')

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { type Digest, isDigest } from './digest.ts'
+import { type Digest, digestOf, isDigest } from './digest.ts'
 import type { Platform } from './platform.ts'
 
 /** OCI image specification, "OCI Content Descriptors". */
@@ -11,6 +11,8 @@ export interface Descriptor {
   readonly platform?: Platform
   readonly annotations?: Readonly<Record<string, string>>
   readonly artifactType?: string
+  /** The blob itself, embedded; its size and digest are right. */
+  readonly data?: Buffer
 }
 
 /** A digest in an untrusted document. */
@@ -51,8 +53,9 @@ export const descriptorSchema = v.pipe(
     platform: absent(platformSchema),
     annotations: absent(dictionary(v.string())),
     artifactType: absent(v.string()),
+    data: absent(v.pipe(v.string(), v.base64('not base64'))),
   }),
-  v.transform(({ mediaType, digest, size, platform, annotations, artifactType }): Descriptor => {
+  v.transform(({ mediaType, digest, size, platform, annotations, artifactType, data }): Descriptor => {
     return {
       mediaType,
       digest,
@@ -60,9 +63,15 @@ export const descriptorSchema = v.pipe(
       ...(platform !== undefined && { platform: knownPlatform(platform) }),
       ...(annotations !== undefined && { annotations }),
       ...(artifactType !== undefined && { artifactType }),
+      ...(data !== undefined && { data: Buffer.from(data, 'base64') }),
     }
   }),
+  v.check(isEmbeddedWhole, 'data is not what size and digest say'),
 )
+
+function isEmbeddedWhole({ data, digest, size }: Descriptor): boolean {
+  return data === undefined || (data.length === size && digestOf(data, digest) === digest)
+}
 
 function knownPlatform(platform: v.InferOutput<typeof platformSchema>): Platform {
   const { os, architecture, variant } = platform

@@ -13,13 +13,13 @@ export interface Reference {
 
 /**
  * Reads an image's name as the containers tools do: no domain means docker.io, a single part there means `library/`,
- * neither tag nor digest means `latest`. `docker://` before it, or `oci:` in the old tool's spelling, changes nothing.
- * The grammar is that of the distribution project's references.
+ * neither tag nor digest means `latest`. The grammar is that of the distribution project's references.
+ * `parseLocation` reads what may stand before a name.
  *
  * @throws ForerunError `reference` when the text is not such a name, or names something other than a registry.
  */
 export function parseReference(text: string): Reference {
-  const name = withoutTransport(text)
+  const name = withoutScheme(text)
   const { repository, tag, digest } = splitName(name, text)
   const { domain, path } = splitDomain(repository)
   checkDomain(domain, text)
@@ -40,46 +40,21 @@ export function repositoryName(reference: Reference): string {
   return `${reference.domain}/${reference.path}`
 }
 
-/**
- * What a container is called when the user does not say: the last part of the path, with `-TAG` unless the tag is
- * `latest`. It may be too long for a container; `parseContainerName` tells.
- */
-export function defaultContainerName(reference: Reference): string {
-  const last = reference.path.slice(reference.path.lastIndexOf('/') + 1)
-  return reference.tag === undefined || reference.tag === 'latest' ? last : `${last}-${reference.tag}`
+/** Whether the words of a reference leave out the registry: `etcd`, `coreos/etcd:3.5`. */
+export function isShortName(text: string): boolean {
+  return !isHost(firstPart(splitName(withoutScheme(text), text).repository))
 }
 
-/** Prefixes, of this tool or of others, that name a place which is no registry. */
-const otherPlaces: Readonly<Record<string, string>> = {
-  docker: 'the Docker daemon',
-  'docker-daemon': 'the Docker daemon',
-  dockertar: 'an archive made by docker save',
-  'docker-archive': 'an archive made by docker save',
-  'oci-archive': 'an archive of an OCI layout',
-  'containers-storage': "Podman's storage",
-  dir: 'a folder of blobs',
+/** Words of a user, fit for a message of one line. */
+export function shownWords(text: string): string {
+  const line = text.replace(/\p{Cc}/gu, '?')
+  return line.length > 100 ? `${line.slice(0, 100)}…` : line
 }
 
-function withoutTransport(text: string): string {
-  if (text.startsWith('docker://')) return text.slice('docker://'.length)
+function withoutScheme(text: string): string {
   const scheme = /^https?:\/\//.exec(text)?.[0]
   if (scheme !== undefined) throw invalid(text, `Write it without ${scheme}`)
-  const colon = text.indexOf(':')
-  const prefix = text.slice(0, Math.max(colon, 0))
-  const rest = text.slice(colon + 1)
-  if (prefix === 'oci') {
-    if (/^[/.]/.test(rest)) throw elsewhere(text, "an OCI layout's folder")
-    return rest
-  }
-  const place = Object.hasOwn(otherPlaces, prefix) ? otherPlaces[prefix] : undefined
-  if (place !== undefined) throw elsewhere(text, place)
   return text
-}
-
-function elsewhere(text: string, place: string): ForerunError {
-  return new ForerunError('reference', `'${shown(text)}' names ${place}; this version reads images from registries`, {
-    hint: "Push the image to a registry and write its name there, as in 'registry.example/etcd:3.5' or 'docker.io/library/docker:27'.",
-  })
 }
 
 function splitName(name: string, text: string): { repository: string; tag?: string; digest?: Digest } {
@@ -100,13 +75,20 @@ function splitName(name: string, text: string): { repository: string; tag?: stri
 }
 
 function splitDomain(repository: string): { domain: string; path: string } {
-  const slash = repository.indexOf('/')
-  const first = repository.slice(0, Math.max(slash, 0))
-  // Only what cannot be a part of a path on docker.io is a host: `library/etcd` is none, `localhost/etcd` is.
-  const isHost = /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase()
-  const domain = !isHost || first === 'index.docker.io' ? 'docker.io' : first
-  const path = isHost ? repository.slice(slash + 1) : repository
+  const first = firstPart(repository)
+  const hasHost = isHost(first)
+  const domain = !hasHost || first === 'index.docker.io' ? 'docker.io' : first
+  const path = hasHost ? repository.slice(first.length + 1) : repository
   return { domain, path: domain === 'docker.io' && !path.includes('/') ? `library/${path}` : path }
+}
+
+function firstPart(repository: string): string {
+  return repository.slice(0, Math.max(repository.indexOf('/'), 0))
+}
+
+/** Only what cannot be a part of a path on docker.io is a host: `library/etcd` is none, `localhost/etcd` is. */
+function isHost(first: string): boolean {
+  return /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase()
 }
 
 const hostName = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?'
@@ -115,7 +97,7 @@ const domainGrammar = new RegExp(`^(?:${hostName}(?:\\.${hostName})*|\\[[a-fA-F0
 function checkDomain(domain: string, text: string): void {
   // The grammar allows ports and addresses that do not exist; what makes no URL is caught here.
   if (domain.length <= 300 && domainGrammar.test(domain) && URL.canParse(`https://${domain}/`)) return
-  throw invalid(text, `'${shown(domain)}' is not a registry's host with an optional port`)
+  throw invalid(text, `'${shownWords(domain)}' is not a registry's host with an optional port`)
 }
 
 const pathGrammar = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$/
@@ -131,10 +113,5 @@ function checkPath(path: string, text: string): void {
 }
 
 function invalid(text: string, hint: string): ForerunError {
-  return new ForerunError('reference', `'${shown(text)}' is not the name of an image`, { hint: `${hint}.` })
-}
-
-function shown(text: string): string {
-  const line = text.replace(/\p{Cc}/gu, '?')
-  return line.length > 100 ? `${line.slice(0, 100)}…` : line
+  return new ForerunError('reference', `'${shownWords(text)}' is not the name of an image`, { hint: `${hint}.` })
 }

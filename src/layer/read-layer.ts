@@ -34,7 +34,7 @@ export interface LayerReading {
  * `layer` for a malformed archive; `limit`; `interrupted`; and what the source or the receiver throws.
  */
 export async function readLayer(
-  source: AsyncIterable<Buffer>,
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
   { descriptor, diffId }: LayerIdentity,
   { receiver, limits, signal, onReceived }: LayerReading,
 ): Promise<{ entries: number; uncompressedSize: number }> {

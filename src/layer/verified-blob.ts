@@ -17,11 +17,11 @@ export interface VerifiedBlob {
 }
 
 export function verifiedBlob(
-  source: AsyncIterable<Buffer>,
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
   descriptor: Pick<Descriptor, 'digest' | 'size'>,
   { signal, onReceived }: { signal?: AbortSignal | undefined; onReceived?: ((bytes: number) => void) | undefined },
 ): VerifiedBlob {
-  const iterator = source[Symbol.asyncIterator]()
+  const iterator = iteratorOf(source)
   const hash = digester(descriptor.digest)
   let received = 0
   let ended = false
@@ -62,6 +62,10 @@ export function verifiedBlob(
       if (!ended) await iterator.return?.()
     },
   }
+}
+
+function iteratorOf(source: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncIterator<Buffer> | Iterator<Buffer> {
+  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
 }
 
 export const digestHint =

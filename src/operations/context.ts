@@ -1,7 +1,7 @@
 import type { Settings } from '../config/settings.ts'
 import type { Emit } from '../events.ts'
 import type { HostPaths } from '../host/paths.ts'
-import type { Reference } from '../image/reference.ts'
+import type { ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
 
@@ -13,12 +13,21 @@ export interface Context {
   readonly emit: Emit
   /** Raised by Ctrl-C and its kin. */
   readonly signal: AbortSignal
-  source(reference: Reference, options: SourceOptions): Promise<ImageSource>
+  source(location: ImageLocation, options: SourceOptions): Promise<ImageSource>
   /** The one connection of this process, made when first asked for. @throws ForerunError `systemd`, `permission`. */
   manager(): Promise<SystemdManager>
 }
 
+/** How to reach images; everything has its default in the containers tools' files. */
 export interface SourceOptions {
-  /** undefined: certificates are checked, and plain HTTP is spoken with loopback only. */
-  readonly tlsVerify: boolean | undefined
+  /** undefined: certificates are checked, and plain HTTP is spoken with loopback and where registries.conf says. */
+  readonly tlsVerify?: boolean
+  /** A folder with `*.crt`, `*.cert` and `*.key`, in place of `certs.d`. */
+  readonly certDir?: string
+  /** A file like `auth.json`, in place of all others. */
+  readonly authfile?: string
+  /** `USER[:PASSWORD]`, in place of all files. */
+  readonly creds?: string
+  /** `OS/ARCHITECTURE[/VARIANT]`; default: this host's. */
+  readonly platform?: string
 }

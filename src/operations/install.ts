@@ -6,7 +6,7 @@ import { parseAssignments } from '../bundle/values.ts'
 import { ForerunError } from '../errors.ts'
 import { tmpfilesPath, unitName, unitPath } from '../host/paths.ts'
 import { type ContainerName, parseContainerName } from '../image/container-name.ts'
-import { defaultContainerName, parseReference, type Reference } from '../image/reference.ts'
+import { defaultContainerName, type ImageLocation, parseLocation } from '../image/location.ts'
 import { readDeployment } from '../store/deployment.ts'
 import { isPresent } from '../transaction/files.ts'
 import { applyChanges } from '../transaction/transaction.ts'
@@ -20,7 +20,7 @@ import { lockHost } from './lock-host.ts'
 import { findRuntime } from './runtime.ts'
 import { stageDeployment } from './stage-deployment.ts'
 
-export interface InstallRequest extends Partial<SourceOptions> {
+export interface InstallRequest extends SourceOptions {
   readonly image: string
   readonly name?: string
   /** `KEY=VALUE` words. */
@@ -51,8 +51,9 @@ export type InstallResult =
     }
 
 /** What the words of a request mean; made before anything else, so that a mistake in them touches nothing. */
-interface ParsedRequest extends SourceOptions {
-  readonly reference: Reference
+interface ParsedRequest {
+  readonly sourceOptions: SourceOptions
+  readonly location: ImageLocation
   readonly name: ContainerName
   readonly assignments: ReadonlyMap<string, string>
   readonly runtime: string
@@ -105,20 +106,20 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
 }
 
 function parseRequest(request: InstallRequest, context: Context): ParsedRequest {
-  const reference = parseReference(request.image)
+  const location = parseLocation(request.image)
   if (request.systemPackage === 'build' || request.systemPackage === 'yes') {
     throw new ForerunError('usage', `--system-package=${request.systemPackage} is not in this version of forerun`, {
       hint: 'Leave it out: the host files are then tracked by forerun itself.',
     })
   }
   return {
-    reference,
-    name: parseContainerName(request.name ?? defaultContainerName(reference)),
+    location,
+    name: parseContainerName(request.name ?? defaultContainerName(location)),
     assignments: parseAssignments(request.set ?? []),
     runtime: findRuntime(request.runtime ?? context.settings.runtime.path),
     rootfs: request.rootfs,
     now: request.now ?? false,
-    tlsVerify: request.tlsVerify,
+    sourceOptions: request,
   }
 }
 

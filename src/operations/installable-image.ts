@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path'
 import type { ImageFiles } from '../bundle/image-files.ts'
 import { ForerunError } from '../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../image/configuration.ts'
-import { formatReference, type Reference } from '../image/reference.ts'
+import { formatLocation, type ImageLocation } from '../image/location.ts'
+import { formatReference } from '../image/reference.ts'
 import { findImages, openImage, wholeImage } from '../store/image.ts'
 import type { ImageRecord } from '../store/image-index.ts'
 import { objectPath } from '../store/object.ts'
@@ -32,26 +33,29 @@ export interface InstallableImage {
   readonly rootfs: string | undefined
 }
 
-interface Wanted extends SourceOptions {
-  readonly reference: Reference
+interface Wanted {
+  readonly location: ImageLocation
+  readonly sourceOptions: SourceOptions
   readonly rootfs: string | undefined
 }
 
 /** From the store, pulled when it is not there or damaged; or the tree of `--rootfs`, without pulling. */
 export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
-  if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.reference, context)
+  if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
   const { store } = context.paths
-  const stored = storedRecord(wanted.reference, store)
+  const stored = storedRecord(wanted.location, store)
   const storedImage = stored === undefined ? undefined : wholeImage(store, stored)
   const record =
-    stored !== undefined && storedImage !== undefined ? stored : await pullImage(wanted.reference, wanted, context)
+    stored !== undefined && storedImage !== undefined
+      ? stored
+      : await pullImage(wanted.location, wanted.sourceOptions, context)
   const image = storedImage ?? wholeImage(store, record)
   if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
   const { configuration, tree } = image
-  refuseRunOnce(configuration, wanted.reference)
+  refuseRunOnce(configuration, wanted.location)
   const pathOf = (file: FileNode): string => objectPath(store, file.object)
   return {
-    name: formatReference(wanted.reference),
+    name: formatLocation(wanted.location),
     id: record.id,
     manifest: record.manifest,
     configuration,
@@ -65,7 +69,7 @@ export async function installableImage(wanted: Wanted, context: Context): Promis
 /** The store itself when it has the image, whole, or needs none, else a folder that is removed when disposed of. */
 export function throwawayStore(wanted: Wanted, context: Context): { path: string } & Disposable {
   const { store } = context.paths
-  const stored = storedRecord(wanted.reference, store)
+  const stored = storedRecord(wanted.location, store)
   if (wanted.rootfs !== undefined || (stored !== undefined && wholeImage(store, stored) !== undefined)) {
     return { path: store, [Symbol.dispose]() {} }
   }
@@ -73,11 +77,13 @@ export function throwawayStore(wanted: Wanted, context: Context): { path: string
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-function storedRecord(reference: Reference, store: string): ImageRecord | undefined {
-  return findImages(store, { name: formatReference(reference), id: '' })[0]
+/** Only a registry's name says which image of the store is meant; other places are looked at again. */
+function storedRecord(location: ImageLocation, store: string): ImageRecord | undefined {
+  if (location.transport !== 'docker') return undefined
+  return findImages(store, { name: formatReference(location.reference), id: '' })[0]
 }
 
-function existingTree(folder: string, reference: Reference, context: Context): InstallableImage {
+function existingTree(folder: string, location: ImageLocation, context: Context): InstallableImage {
   const rootfs = [join(folder, 'rootfs'), folder].map((path) => resolve(path)).find((path) => existsSync(path))
   if (rootfs === undefined) {
     throw new ForerunError('rootfs', `the folder '${folder}' does not exist`, {
@@ -85,11 +91,11 @@ function existingTree(folder: string, reference: Reference, context: Context): I
     })
   }
   const { store } = context.paths
-  const record = storedRecord(reference, store)
+  const record = storedRecord(location, store)
   const tree = scanRootfs(rootfs)
   const pathOf = (file: FileNode): Buffer => pathBytes(file.object)
   return {
-    name: formatReference(reference),
+    name: formatLocation(location),
     id: record?.id ?? '',
     manifest: record?.manifest ?? '',
     configuration: record === undefined ? emptyConfiguration : openImage(store, record).configuration,
@@ -117,11 +123,11 @@ const emptyConfiguration: ImageConfiguration = parseImageConfiguration(
   Buffer.from(JSON.stringify({ architecture: 'unknown', os: 'linux', rootfs: { type: 'layers', diff_ids: [] } })),
 )
 
-function refuseRunOnce(configuration: ImageConfiguration, reference: Reference): void {
+function refuseRunOnce(configuration: ImageConfiguration, location: ImageLocation): void {
   if (labelOf(configuration.config.labels, 'atomic.run') !== 'once') return
   throw new ForerunError(
     'not-an-image',
-    `'${formatReference(reference)}' is to be run once (label atomic.run=once), which this version of forerun does not do`,
+    `'${formatLocation(location)}' is to be run once (label atomic.run=once), which this version of forerun does not do`,
     { hint: 'Run it with a container engine, for example podman run.' },
   )
 }

@@ -1,9 +1,8 @@
 import { ForerunError } from '../errors.ts'
 import { namingFullDisk } from '../host/full-disk.ts'
-import { hostPlatform } from '../image/platform.ts'
-import { formatReference, parseReference, type Reference } from '../image/reference.ts'
+import { type ImageLocation, parseLocation } from '../image/location.ts'
 import { readLayer } from '../layer/read-layer.ts'
-import type { ImageSource, ResolvedImage } from '../source/source.ts'
+import type { ImageSource } from '../source/source.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../store/image-index.ts'
 import { readWholeLayerTree, writeLayerTree } from '../store/layer-tree.ts'
 import { layerWriter } from '../store/layer-writer.ts'
@@ -11,39 +10,45 @@ import { openStaging, type Staging } from '../store/staging.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { lockHost } from './lock-host.ts'
+import { blobBytes, type ResolvedImage, resolveImage, wantedPlatform } from './resolve-image.ts'
 
 /** Brings an image into the store under its full name; layers that the store has already are not fetched again. */
 export async function pull(image: string, options: SourceOptions, context: Context): Promise<ImageRecord> {
-  const reference = parseReference(image)
+  const location = parseLocation(image)
   using _lock = await lockHost(context)
-  return pullImage(reference, options, context)
+  return pullImage(location, options, context)
 }
 
 /**
  * As `pull`, for a caller that holds the lock. All or nothing: every layer has been verified (size, digest, diff id)
  * before the first object is visible, and the name comes last.
  */
-export async function pullImage(reference: Reference, options: SourceOptions, context: Context): Promise<ImageRecord> {
+export async function pullImage(
+  location: ImageLocation,
+  options: SourceOptions,
+  context: Context,
+): Promise<ImageRecord> {
   try {
-    return await pullWhole(reference, options, context)
+    return await pullWhole(location, options, context)
   } catch (error) {
     throw namingFullDisk(error, context.paths.store)
   }
 }
 
-async function pullWhole(reference: Reference, options: SourceOptions, context: Context): Promise<ImageRecord> {
+async function pullWhole(location: ImageLocation, options: SourceOptions, context: Context): Promise<ImageRecord> {
   const { paths, emit, signal } = context
-  const source = await context.source(reference, options)
-  const image = await source.resolve(hostPlatform(), { signal, emit })
+  const platform = wantedPlatform(options)
+  await using source = await context.source(location, options)
+  const image = await resolveImage(source, platform, { context: { signal, emit }, accept: async () => {} })
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
-  emit({ type: 'image-resolved', reference: image.reference, digest: image.manifestDigest, layers })
+  emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
   using staging = openStaging(paths.store)
   const trees = await fetchLayers(image, { source, staging, context })
   staging.commit()
   for (const [diffId, tree] of trees.fetched) writeLayerTree(paths.store, diffId, tree)
-  writeBlob(paths.store, image.manifestDigest, image.manifestBytes)
+  writeBlob(paths.store, image.digest, image.bytes)
   writeBlob(paths.store, image.manifest.config.digest, image.configurationBytes)
-  return enterImage(paths.store, image, { name: formatReference(reference), treeSize: trees.size })
+  return enterImage(paths.store, image, { name: image.reference, treeSize: trees.size })
 }
 
 type DiffId = ResolvedImage['configuration']['diffIds'][number]
@@ -97,7 +102,7 @@ async function fetchLayer(
   emit({ type: 'layer-started', digest: descriptor.digest, size: descriptor.size })
   using receiver = layerWriter(work.staging)
   await readLayer(
-    work.source.blob(descriptor, { signal, emit }),
+    blobBytes(work.source, descriptor, { signal, emit }),
     { descriptor, diffId },
     {
       receiver,
@@ -124,9 +129,9 @@ function fileBytes(entries: readonly StoredEntry[]): number {
 /** A name belongs to one image: the one that had it keeps its other names, or is left dangling. */
 function enterImage(store: string, image: ResolvedImage, options: { name: string; treeSize: number }): ImageRecord {
   const index = readImageIndex(store)
-  const before = index.find(({ manifest }) => manifest === image.manifestDigest)
+  const before = index.find(({ manifest }) => manifest === image.digest)
   const record: ImageRecord = {
-    manifest: image.manifestDigest,
+    manifest: image.digest,
     id: image.manifest.config.digest,
     names: [...new Set([...(before?.names ?? []), options.name])],
     diffIds: image.configuration.diffIds,

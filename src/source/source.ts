@@ -1,26 +1,35 @@
 import type { Emit } from '../events.ts'
-import type { ImageConfiguration } from '../image/configuration.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
-import type { ImageManifest } from '../image/manifest.ts'
+import type { ImageIndex, ImageManifest } from '../image/manifest.ts'
 import type { Platform } from '../image/platform.ts'
+import type { ImageSignatures, SignedDocument } from '../image/signature.ts'
 
 /**
- * Where an image comes from. Every byte that a source returns as a manifest or configuration has been verified against
- * its digest and size; blobs are verified by the reader of the layer, since they are streamed.
+ * Where an image comes from. Manifests have been verified against their digest and size where something names those;
+ * blobs are verified by their reader, since they are streamed. Dispose of it to close files and connections.
  */
-export interface ImageSource {
-  /** The image under its full name, as it is stored: `docker.io/library/etcd:3.5`. */
-  readonly reference: string
+export interface ImageSource extends AsyncDisposable {
+  /** Whether what was received once is worth keeping, so that a killed pull goes on where it was. */
+  readonly isRemote: boolean
 
-  /** The image for one platform: nested indexes are followed, the manifest and configuration fetched and checked. */
-  resolve(platform: Platform, context: TransferContext): Promise<ResolvedImage>
+  /** The manifest for one platform; nested indexes are followed. What it names is not fetched. */
+  manifest(platform: Platform, context: TransferContext): Promise<ResolvedManifest>
 
   /**
-   * The bytes of a blob as stored by the source (compressed). Transport faults are retried inside, from the same byte
-   * where the source can; what still fails ends the iteration with a ForerunError.
+   * The bytes of a blob as stored by the source (compressed), from `offset` on. Transport faults are retried inside, from
+   * the same byte where the source can; what still fails ends the iteration with a ForerunError.
    */
-  blob(descriptor: Descriptor, context: TransferContext): AsyncIterable<Buffer>
+  blob(descriptor: Descriptor, context: TransferContext, options?: { offset?: number }): AsyncIterable<Buffer>
+
+  /**
+   * For a source that can only be read forwards: the layers in the order in which they come, to be read one after the
+   * other. undefined: in any order and side by side.
+   */
+  forwardOrder?(layers: readonly Descriptor[]): readonly Descriptor[] | undefined
+
+  /** What is attached to a manifest or index to prove where it comes from, as far as the source keeps such things. */
+  signatures(digest: Digest, context: TransferContext): Promise<ImageSignatures>
 }
 
 export interface TransferContext {
@@ -28,13 +37,13 @@ export interface TransferContext {
   readonly emit: Emit
 }
 
-export interface ResolvedImage {
+export interface ResolvedManifest {
+  /** The name under which the image is stored: `docker.io/library/etcd:3.5`. */
   readonly reference: string
-  readonly manifestDigest: Digest
+  /** The indexes that led to the manifest, outermost first. */
+  readonly indexes: readonly (SignedDocument & { readonly index: ImageIndex })[]
+  readonly digest: Digest
   /** Verbatim. */
-  readonly manifestBytes: Buffer
+  readonly bytes: Buffer
   readonly manifest: ImageManifest
-  /** Verbatim. */
-  readonly configurationBytes: Buffer
-  readonly configuration: ImageConfiguration
 }

@@ -16,7 +16,7 @@ export function pullCommand(session: Session): Command {
         session,
         async (context) => {
           const { pull } = await import('../../operations/pull.ts')
-          return pull(image, { tlsVerify: options.tlsVerify }, context)
+          return pull(image, options, context)
         },
         (result) => result.id,
       ),

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { type Dispatcher, request } from 'undici'
 import { ForerunError } from '../../errors.ts'
 import type { TransferContext } from '../source.ts'
@@ -13,15 +14,24 @@ export interface Answer {
   readonly body: Dispatcher.ResponseData['body']
 }
 
+/** What a request says beside its address. */
+export interface Sending {
+  /** Default GET. */
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly headers: Record<string, string>
+  readonly body?: Buffer | Readable
+  readonly context: TransferContext
+}
+
 /**
- * Sends one GET and waits for the answer's headers. Redirects are not followed.
+ * Sends one request and waits for the answer's headers. Redirects are not followed.
  *
  * @throws ForerunError or AttemptFailure for faults of the network, ForerunError `interrupted` when the signal aborts.
  */
 export async function exchange(
   registry: Registry,
   url: URL,
-  { headers, context }: { headers: Record<string, string>; context: TransferContext },
+  { method = 'GET', headers, body, context }: Sending,
 ): Promise<Answer> {
   const { userAgent, headersTimeout, idleTimeout } = registry.settings
   const { signal, emit } = context
@@ -29,6 +39,8 @@ export async function exchange(
   try {
     const response = await request(url, {
       dispatcher: registry.dispatcher,
+      method,
+      ...(body !== undefined && { body }),
       signal,
       headersTimeout,
       bodyTimeout: idleTimeout,
@@ -38,7 +50,7 @@ export async function exchange(
     response.body.on('error', () => {})
     const { statusCode: status } = response
     const milliseconds = Math.round(performance.now() - started)
-    emit({ type: 'debug', message: 'GET', fields: { url: displayUrl(url), status, milliseconds } })
+    emit({ type: 'debug', message: method, fields: { url: displayUrl(url), status, milliseconds } })
     return { url, status, header: (name) => joined(response.headers[name]), body: response.body }
   } catch (error) {
     throw failureOf(error, url, signal)

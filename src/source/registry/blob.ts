@@ -10,7 +10,7 @@ import { requestFromRepository } from './request.ts'
 import { countRetries } from './retries.ts'
 
 /**
- * The bytes of a blob, exactly `descriptor.size` of them; the reader checks their digest. After a fault of the network
+ * The bytes of a blob from `offset` on, exactly as many as `descriptor.size` says; the reader checks their digest. After a fault of the network
  * the rest is asked for from the byte where it broke off; a registry that sends the whole again is read again.
  *
  * @throws ForerunError `digest` when the registry has more or fewer bytes.
@@ -18,12 +18,12 @@ import { countRetries } from './retries.ts'
 export async function* readBlob(
   registry: Registry,
   descriptor: Descriptor,
-  context: TransferContext,
+  { offset: start, context }: { offset: number; context: TransferContext },
 ): AsyncGenerator<Buffer, void, undefined> {
   const path = `blobs/${descriptor.digest}`
   const url = new URL(`/v2/${registry.reference.path}/${path}`, registry.origin ?? nominalOrigin(registry))
   const retries = countRetries(registry, url, context)
-  let offset = 0
+  let offset = start
   while (offset < descriptor.size) {
     try {
       for await (const chunk of readFrom(registry, descriptor, { offset, path, context })) {

@@ -11,6 +11,8 @@ export interface RegistryOptions {
   /** Certificate authorities in PEM that are believed beside the system's. */
   readonly certificates?: string
   readonly userAgent?: string
+  /** Whom to be towards a registry; asked when it wants to know. Default: nobody. */
+  readonly credentials?: CredentialSource
   /** How often a request is tried again before it fails; a long enough run of bytes starts the count anew. Default 5. */
   readonly retries?: number
   /** Milliseconds before the first retry, doubled for each further one up to the longest. Default 500 and 60,000. */
@@ -20,6 +22,14 @@ export interface RegistryOptions {
   /** Bytes that a manifest, a configuration or a token answer may have. Default 4 MiB. */
   readonly documentLimit?: number
 }
+
+/** Looks up whom to be for a repository. undefined: nobody; pulling may be free. @throws ForerunError `credentials` */
+export type CredentialSource = (reference: Reference) => Promise<Credentials | undefined>
+
+export type Credentials =
+  | { readonly user: string; readonly password: string }
+  /** An OAuth2 refresh token, which `login` of some registries gives in place of a password. */
+  | { readonly identityToken: string }
 
 /** One repository of one registry, with what is learnt about it while it is read. */
 export interface Registry {
@@ -62,6 +72,7 @@ function withDefaults(options: RegistryOptions) {
     tlsVerify: options.tlsVerify,
     certificates: options.certificates,
     userAgent: options.userAgent ?? 'forerun',
+    credentials: options.credentials ?? (async () => undefined),
     retries: options.retries ?? 5,
     firstDelay: options.delays?.first ?? 500,
     longestDelay: options.delays?.longest ?? 60_000,
