@@ -7,7 +7,8 @@ import type { ErrorCode } from './errors.ts'
 export type ForerunEvent =
   /** The manifest of the image is known. `layers` are all of its layers, base first; `size` in bytes as transferred. */
   | { type: 'image-resolved'; reference: string; digest: string; layers: { digest: string; size: number }[] }
-  | { type: 'layer-started'; digest: string; size: number }
+  /** `kept`: bytes of it that an earlier pull had received. */
+  | { type: 'layer-started'; digest: string; size: number; kept: number }
   /** `received` is the total so far, in bytes of the compressed blob. */
   | { type: 'layer-progress'; digest: string; received: number }
   /** `stored`: the layer was in the store already and nothing was fetched. */

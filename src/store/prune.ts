@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import { blobPath, blobsFolder, readImageIndex } from './image-index.ts'
 import { layersFolder, layerTreePath, readLayerTree } from './layer-tree.ts'
 import { objectPath, objectsFolder } from './object.ts'
+import { removePartialBlobs } from './partial-blob.ts'
 
 /**
- * Removes layer trees, objects, manifests and configurations that no image of the index needs. Checkouts are not
+ * Removes layer trees, objects, manifests and configurations that no image of the index needs, and what pulls that were
+ * cut short received. Checkouts are not
  * affected: a hard link keeps the inode. The store must be locked.
  *
  * @returns bytes that were freed; an object which a checkout still holds counts as none.
@@ -23,6 +25,7 @@ export function pruneStore(store: string): number {
   )
   const objectFolders = names(objectsFolder(store)).map((name) => join(objectsFolder(store), name))
   return (
+    removePartialBlobs(store) +
     removeOthers(layersFolder(store), trees) +
     removeOthers(blobsFolder(store), blobs) +
     objectFolders.reduce((sum, folder) => sum + removeOthers(folder, objects), 0)

@@ -12,6 +12,8 @@ export function eventLine(event: ForerunEvent, withBars: boolean): string | unde
       )
     }
     case 'layer-started':
+      if (event.kept > 0)
+        return `Layer ${shortDigest(event.digest)}: going on at ${formatSize(event.kept)} of ${formatSize(event.size)}`
       return withBars ? undefined : `Layer ${shortDigest(event.digest)}: fetching ${formatSize(event.size)}`
     case 'layer-finished':
       return `Layer ${shortDigest(event.digest)}: ${event.stored ? 'in the store already' : 'done'}`

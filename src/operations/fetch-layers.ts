@@ -1,0 +1,161 @@
+import { ForerunError } from '../errors.ts'
+import type { Descriptor } from '../image/descriptor.ts'
+import type { Digest } from '../image/digest.ts'
+import { readLayer } from '../layer/read-layer.ts'
+import type { ImageSource } from '../source/source.ts'
+import { readWholeLayerTree } from '../store/layer-tree.ts'
+import { layerWriter } from '../store/layer-writer.ts'
+import { openPartialBlob, type PartialBlob } from '../store/partial-blob.ts'
+import type { Staging } from '../store/staging.ts'
+import type { StoredEntry } from '../tree/merge.ts'
+import type { Context } from './context.ts'
+import { blobBytes, type ResolvedImage } from './resolve-image.ts'
+
+export interface FetchedLayers {
+  /** Trees by diff id, of the layers that the store lacked. Their objects wait in the staging. */
+  readonly trees: ReadonlyMap<Digest, readonly StoredEntry[]>
+  /** Bytes of all files of all layers, stored ones too. */
+  readonly size: number
+}
+
+/**
+ * Brings the layers of an image that the store lacks into a staging, side by side where the source can. With `keep`, what
+ * is received of each layer is kept as a partial blob, and what an earlier pull kept is not fetched again.
+ */
+export async function fetchLayers(
+  image: ResolvedImage,
+  work: { source: ImageSource; staging: Staging; keep: boolean; context: Context },
+): Promise<FetchedLayers> {
+  const { source, context } = work
+  const trees = new Map<Digest, readonly StoredEntry[]>()
+  const { wanted, size } = neededLayers(image, context)
+  const inOrder = source.forwardOrder?.(wanted.map(({ descriptor }) => descriptor))
+  if (inOrder !== undefined) {
+    wanted.sort((a, b) => inOrder.indexOf(a.descriptor) - inOrder.indexOf(b.descriptor))
+  }
+  const fault = new AbortController()
+  const signal = AbortSignal.any([context.signal, fault.signal])
+  const fetchNext = async (): Promise<void> => {
+    for (let layer = wanted.shift(); layer !== undefined; layer = wanted.shift()) {
+      trees.set(layer.diffId, await fetchLayer(layer, { ...work, signal }))
+    }
+  }
+  const workers = Array.from({ length: inOrder === undefined ? context.settings.registry.parallelLayers : 1 }, () =>
+    fetchNext().catch((error: unknown) => {
+      fault.abort()
+      throw error
+    }),
+  )
+  throwFirst(await Promise.allSettled(workers))
+  return { trees, size: [...trees.values()].reduce((sum, tree) => sum + fileBytes(tree), size) }
+}
+
+interface Layer {
+  readonly descriptor: Descriptor
+  readonly diffId: Digest
+}
+
+/** A layer that an image has twice is fetched once. `size`: bytes of the files of the layers that are stored. */
+function neededLayers(image: ResolvedImage, { paths, emit }: Context): { wanted: Layer[]; size: number } {
+  const wanted: Layer[] = []
+  const seen = new Set<Digest>()
+  let size = 0
+  for (const [index, descriptor] of image.manifest.layers.entries()) {
+    const diffId = image.configuration.diffIds[index]
+    if (diffId === undefined) throw new Error(`layer ${index} has no diff id`)
+    if (seen.has(diffId)) continue
+    seen.add(diffId)
+    const stored = readWholeLayerTree(paths.store, diffId)
+    if (stored === undefined) {
+      wanted.push({ descriptor, diffId })
+      continue
+    }
+    size += fileBytes(stored)
+    emit({ type: 'layer-finished', digest: descriptor.digest, stored: true })
+  }
+  return { wanted, size }
+}
+
+interface Work {
+  readonly source: ImageSource
+  readonly staging: Staging
+  readonly keep: boolean
+  readonly context: Context
+  readonly signal: AbortSignal
+}
+
+async function fetchLayer(layer: Layer, work: Work): Promise<readonly StoredEntry[]> {
+  const { descriptor } = layer
+  const { emit, paths } = work.context
+  using partial = work.keep ? openPartialBlob(paths.store, descriptor) : undefined
+  const kept = partial?.received ?? 0
+  emit({ type: 'layer-started', digest: descriptor.digest, size: descriptor.size, kept })
+  const entries = await importLayer(layer, partial, work).catch((error: unknown) => {
+    if (partial === undefined || kept === 0 || !meansWrongBytes(error)) throw error
+    emit({
+      type: 'notice',
+      message: `What an earlier pull left of layer ${descriptor.digest} is damaged; fetching it anew`,
+    })
+    partial.clear()
+    return importLayer(layer, partial, work)
+  })
+  emit({ type: 'layer-finished', digest: descriptor.digest, stored: false })
+  return entries
+}
+
+async function importLayer(
+  { descriptor, diffId }: Layer,
+  partial: PartialBlob | undefined,
+  work: Work,
+): Promise<readonly StoredEntry[]> {
+  const { signal } = work
+  const { emit, settings } = work.context
+  using receiver = layerWriter(work.staging)
+  await readLayer(
+    partial === undefined
+      ? blobBytes(work.source, descriptor, { signal, emit })
+      : keptAndFetched(descriptor, partial, work),
+    { descriptor, diffId },
+    {
+      receiver,
+      limits: settings.limits,
+      signal,
+      onReceived: (received) => emit({ type: 'layer-progress', digest: descriptor.digest, received }),
+    },
+  )
+  return receiver.entries
+}
+
+/** What was kept of a blob, and then the rest, which is kept too. */
+async function* keptAndFetched(
+  descriptor: Descriptor,
+  partial: PartialBlob,
+  { source, signal, context: { emit } }: Work,
+): AsyncGenerator<Buffer, void, undefined> {
+  const offset = partial.received
+  yield* partial.bytes()
+  if (offset === descriptor.size) return
+  const rest =
+    descriptor.data === undefined
+      ? source.blob(descriptor, { signal, emit }, { offset })
+      : [descriptor.data.subarray(offset)]
+  for await (const bytes of rest) {
+    partial.append(bytes)
+    yield bytes
+  }
+}
+
+function meansWrongBytes(error: unknown): boolean {
+  return error instanceof ForerunError && ['digest', 'layer', 'limit'].includes(error.code)
+}
+
+/** The failure that came first in time is the cause; the others were interrupted by it. */
+function throwFirst(results: readonly PromiseSettledResult<void>[]): void {
+  const failures = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown)
+  if (failures.length === 0) return
+  throw failures.find((error) => !(error instanceof ForerunError && error.code === 'interrupted')) ?? failures[0]
+}
+
+function fileBytes(entries: readonly StoredEntry[]): number {
+  return entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0)
+}

@@ -1,0 +1,120 @@
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { Descriptor } from '../image/descriptor.ts'
+import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
+
+/**
+ * What was received of a blob, as it came, so that a pull which was cut short goes on there. Nobody has verified it, and
+ * a power cut may have spoilt it: the digest of the whole tells in the end.
+ */
+export interface PartialBlob extends Disposable {
+  /** Bytes that an earlier pull left. */
+  readonly received: number
+  /** Those bytes. */
+  bytes(): Generator<Buffer, void, undefined>
+  /** Keeps bytes that follow. Where they do not fit on the disk, the blob is kept no longer, and the pull goes on. */
+  append(bytes: Buffer): void
+  /** Forgets what was received. */
+  clear(): void
+}
+
+/** The store must be locked. Disposing closes the file, which stays; `removePartialBlob` removes it. */
+export function openPartialBlob(store: string, { digest, size }: Pick<Descriptor, 'digest' | 'size'>): PartialBlob {
+  mkdirSync(partialFolder(store), { recursive: true, mode: 0o700 })
+  const path = partialBlobPath(store, digest)
+  const fd = openSync(path, 'a+', 0o600)
+  if (fstatSync(fd).size > size) ftruncateSync(fd)
+  let received = fstatSync(fd).size
+  let isKept = true
+
+  function forget(): void {
+    isKept = false
+    received = 0
+    ftruncateSync(fd)
+  }
+
+  return {
+    get received() {
+      return received
+    },
+    *bytes() {
+      for (let position = 0; position < received; ) {
+        const chunk = Buffer.allocUnsafe(Math.min(chunkSize, received - position))
+        const length = readSync(fd, chunk, 0, chunk.length, position)
+        if (length === 0) return
+        position += length
+        yield chunk.subarray(0, length)
+      }
+    },
+    append(bytes) {
+      if (!isKept) return
+      try {
+        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
+      } catch (error) {
+        if (!isFull(error)) throw error
+        forget()
+      }
+    },
+    clear() {
+      forget()
+      isKept = true
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  }
+}
+
+export function removePartialBlob(store: string, digest: Digest): void {
+  rmSync(partialBlobPath(store, digest), { force: true })
+}
+
+export function partialBlobPath(store: string, digest: Digest): string {
+  return join(partialFolder(store), `${digestAlgorithm(digest)}-${digestHex(digest)}`)
+}
+
+/**
+ * Removes what pulls left that nobody took up again. The store must be locked.
+ *
+ * @param options.olderThan milliseconds since the last byte; default 0, which is all.
+ * @returns bytes that were freed.
+ */
+export function removePartialBlobs(store: string, { olderThan = 0 }: { olderThan?: number } = {}): number {
+  let freed = 0
+  for (const name of partialNames(store)) {
+    const path = join(partialFolder(store), name)
+    const { mtimeMs, blocks } = statSync(path)
+    if (Date.now() - mtimeMs < olderThan) continue
+    rmSync(path)
+    freed += blocks * 512
+  }
+  return freed
+}
+
+const chunkSize = 1024 * 1024
+
+function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
+}
+
+function partialFolder(store: string): string {
+  return join(store, 'partial')
+}
+
+function partialNames(store: string): string[] {
+  try {
+    return readdirSync(partialFolder(store))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
