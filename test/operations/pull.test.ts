@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { readSettings } from '../../src/config/settings.ts'
+import { ForerunError } from '../../src/errors.ts'
+import type { ForerunEvent } from '../../src/events.ts'
+import { hostPaths } from '../../src/host/paths.ts'
+import type { Digest } from '../../src/image/digest.ts'
+import { parseLocation } from '../../src/image/location.ts'
+import { parseManifest } from '../../src/image/manifest.ts'
+import type { Context } from '../../src/operations/context.ts'
+import { pullImage } from '../../src/operations/pull.ts'
+import { resolveManifest } from '../../src/source/resolve-manifest.ts'
+import type { ImageSource } from '../../src/source/source.ts'
+import { readWholeLayerTree } from '../../src/store/layer-tree.ts'
+import { assembleImage, type LabImage } from '../lab/image.ts'
+import { packLayer } from '../lab/layer.ts'
+import { scratch } from '../store/scratch.ts'
+
+const incompressible = randomBytes(200_000)
+const image = assembleImage([await packLayer({ a: 'one' }), await packLayer({ b: incompressible })])
+const layers = [...image.blobs.keys()].slice(0, 2) as Digest[]
+const big = layers[1] as Digest
+
+test('a pull that was cut short goes on where it was, and leaves nothing behind in the end', async () => {
+  using folder = scratch()
+  const first = servedFrom(image, { cutAt: 120_000 })
+  await assert.rejects(pullFrom(first, folder.path), { code: 'registry', message: 'the line broke' })
+  assert.deepEqual(partialNames(folder.path), layers.map(fileName).sort())
+  const second = servedFrom(image)
+  const events = await pullFrom(second, folder.path)
+  assert.deepEqual(second.asked, [{ digest: big, offset: 120_000 }])
+  const started = events.filter((event) => event.type === 'layer-started')
+  assert.equal(started.find(({ digest }) => digest === big)?.kept, 120_000)
+  assert.deepEqual(partialNames(folder.path), [])
+  assertStored(folder.path)
+})
+
+for (const [damage, spoil] of [
+  ['a changed byte', (path: string) => writeFileSync(path, flipped(readFileSync(path), 60_000))],
+  ['zeros in place of its end', (path: string) => writeFileSync(path, readFileSync(path).fill(0, 50_000))],
+  ['an end that was cut off', (path: string) => truncateSync(path, 30_000)],
+  ['more than there can be', (path: string) => writeFileSync(path, randomBytes(300_000))],
+] as const) {
+  test(`what was kept is verified with the rest: ${damage} leads to the right tree all the same`, async () => {
+    using folder = scratch()
+    await assert.rejects(pullFrom(servedFrom(image, { cutAt: 120_000 }), folder.path))
+    spoil(join(folder.path, 'store/partial', fileName(big)))
+    await pullFrom(servedFrom(image), folder.path)
+    assertStored(folder.path)
+    assert.deepEqual(partialNames(folder.path), [])
+  })
+}
+
+test('of a layer that lies nothing is kept', async () => {
+  using folder = scratch()
+  const liar = servedFrom(image, { replacement: randomBytes(image.blobs.get(big)?.length ?? 0) })
+  await assert.rejects(pullFrom(liar, folder.path), { code: 'digest' })
+  assert.deepEqual(partialNames(folder.path), [])
+  assert.equal(existsSync(join(folder.path, 'store/images.json')), false)
+})
+
+test('a source that is at hand is read without keeping anything', async () => {
+  using folder = scratch()
+  await assert.rejects(pullFrom(servedFrom(image, { cutAt: 120_000, isRemote: false }), folder.path))
+  assert.deepEqual(partialNames(folder.path), [])
+})
+
+test('a source that can only be read forwards is read in its own order, one layer after the other', async () => {
+  using folder = scratch()
+  const source = servedFrom(image, { forwards: true })
+  await pullFrom(source, folder.path)
+  assert.deepEqual(
+    source.asked.map(({ digest }) => digest),
+    [...layers].reverse(),
+  )
+  assert.equal(source.mostAtOnce, 1)
+})
+
+type Served = ImageSource & { readonly asked: { digest: string; offset: number }[]; readonly mostAtOnce: number }
+
+/** A source in memory: what goes wrong has to go wrong at a certain byte. */
+function servedFrom(
+  { blobs, manifests, digest }: LabImage,
+  faults: { cutAt?: number; replacement?: Buffer; isRemote?: boolean; forwards?: boolean } = {},
+): Served {
+  const asked: Served['asked'] = []
+  const read = async (wanted: string) => {
+    const bytes = manifests.find((manifest) => manifest.digest === wanted)?.bytes ?? Buffer.alloc(0)
+    return { bytes, digest: wanted as Digest, parsed: parseManifest(bytes) }
+  }
+  let open = 0
+  let most = 0
+  return {
+    asked,
+    get mostAtOnce() {
+      return most
+    },
+    isRemote: faults.isRemote ?? true,
+    async manifest(platform) {
+      const resolved = await resolveManifest((descriptor) => read(descriptor?.digest ?? digest), platform)
+      return { reference: 'example.org/app:1', ...resolved }
+    },
+    async *blob(descriptor, _context, { offset = 0 } = {}) {
+      const isLayer = layers.includes(descriptor.digest)
+      if (isLayer) asked.push({ digest: descriptor.digest, offset })
+      most = Math.max(most, ++open)
+      try {
+        const honest = blobs.get(descriptor.digest) ?? Buffer.alloc(0)
+        const bytes = descriptor.digest === big ? (faults.replacement ?? honest) : honest
+        const end = descriptor.digest === big ? (faults.cutAt ?? bytes.length) : bytes.length
+        for (let at = offset; at < end; at += 10_000) yield bytes.subarray(at, Math.min(at + 10_000, end))
+        // The other layer, read at the same time, is to be whole.
+        await new Promise((resolve) => setTimeout(resolve, end < bytes.length ? 100 : 1))
+        if (end < bytes.length) throw new ForerunError('registry', 'the line broke')
+      } finally {
+        open -= 1
+      }
+    },
+    ...(faults.forwards && { forwardOrder: (wanted) => [...wanted].reverse() }),
+    signatures: async () => ({ simple: [], sigstore: [] }),
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+async function pullFrom(source: ImageSource, folder: string): Promise<ForerunEvent[]> {
+  const events: ForerunEvent[] = []
+  const context: Context = {
+    version: '0',
+    settings: readSettings({ root: folder }),
+    paths: hostPaths({ store: join(folder, 'store'), containers: join(folder, 'containers') }),
+    emit: (event) => events.push(event),
+    signal: new AbortController().signal,
+    source: async () => source,
+    manager: () => Promise.reject(new Error('no systemd is needed')),
+  }
+  await pullImage(parseLocation('example.org/app:1'), {}, context)
+  return events
+}
+
+function assertStored(folder: string): void {
+  const index = JSON.parse(readFileSync(join(folder, 'store/images.json'), 'utf8'))
+  assert.deepEqual(index.images[0].names, ['example.org/app:1'])
+  for (const diffId of index.images[0].diffIds) {
+    assert.notEqual(readWholeLayerTree(join(folder, 'store'), diffId), undefined)
+  }
+  const file = readWholeLayerTree(join(folder, 'store'), index.images[0].diffIds[1])?.find(({ path }) => path === 'b')
+  assert.ok(file?.kind === 'file')
+  const path = join(folder, 'store/objects', file.object.slice(0, 2), file.object.slice(2))
+  assert.deepEqual(readFileSync(path), incompressible)
+}
+
+function partialNames(folder: string): string[] {
+  const path = join(folder, 'store/partial')
+  return existsSync(path) ? readdirSync(path).sort() : []
+}
+
+function fileName(digest: string): string {
+  return digest.replace(':', '-')
+}
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at)
+  return bytes
+}
