@@ -9,17 +9,21 @@ import { parseChallenges } from './challenge.ts'
 import { misbehaving } from './failure.ts'
 import { follow } from './follow.ts'
 import { refusal } from './refusal.ts'
-import type { Authorization, Registry } from './registry.ts'
+import type { Registry, Scope } from './registry.ts'
 
 /**
  * The `Authorization` header to send to the registry: none before it asked for one, and a new token when the one at
  * hand runs out.
  */
-export async function currentAuthorization(registry: Registry, context: TransferContext): Promise<string | undefined> {
-  const { authorization } = registry
+export async function currentAuthorization(
+  registry: Registry,
+  context: TransferContext,
+  scope: Scope,
+): Promise<string | undefined> {
+  const authorization = registry.authorizations.get(scopeWords(registry, scope))
   if (authorization === undefined) return undefined
   if (performance.now() < authorization.expires) return authorization.header
-  return renewAuthorization(registry, context, authorization)
+  return renewAuthorization(registry, context, { challenge: authorization.challenge, scope })
 }
 
 /**
@@ -31,20 +35,20 @@ export async function currentAuthorization(registry: Registry, context: Transfer
 export async function answerChallenge(
   registry: Registry,
   context: TransferContext,
-  { challenge, used }: { challenge: string | undefined; used: string | undefined },
+  { challenge, used, scope }: { challenge: string | undefined; used: string | undefined; scope: Scope },
 ): Promise<string> {
-  const { authorization } = registry
+  const authorization = registry.authorizations.get(scopeWords(registry, scope))
   // Another request, sent at the same time, may have got a new one already.
   if (authorization !== undefined && authorization.header !== used) return authorization.header
-  return renewAuthorization(registry, context, { challenge: challenge ?? '' })
+  return renewAuthorization(registry, context, { challenge: challenge ?? '', scope })
 }
 
 async function renewAuthorization(
   registry: Registry,
   context: TransferContext,
-  { challenge }: Pick<Authorization, 'challenge'>,
+  { challenge, scope }: { challenge: string; scope: Scope },
 ): Promise<string> {
-  const url = tokenUrl(registry, challenge)
+  const url = tokenUrl(registry, challenge, scope)
   const requested = performance.now()
   const answer = await follow(registry, url, { headers: { accept: 'application/json' }, context })
   if (answer.status !== 200) throw await refusal(answer, { registry, signal: context.signal })
@@ -53,11 +57,18 @@ async function renewAuthorization(
   const { token, lifetime } = parseToken(bytes, url)
   // The last tenth is left for the way of the request.
   const expires = requested + lifetime * 900
-  registry.authorization = { header: `Bearer ${token}`, expires, challenge }
-  return registry.authorization.header
+  const header = `Bearer ${token}`
+  registry.authorizations.set(scopeWords(registry, scope), { header, expires, challenge })
+  return header
 }
 
-function tokenUrl(registry: Registry, challenge: string): URL {
+/** Asked for by the repository that is wanted, not by what the challenge says: that could be any other. */
+function scopeWords({ reference: { path } }: Registry, { actions, mountFrom }: Scope): string {
+  const own = `repository:${path}:${actions}`
+  return mountFrom === undefined ? own : `${own} repository:${mountFrom}:pull`
+}
+
+function tokenUrl(registry: Registry, challenge: string, scope: Scope): URL {
   const { reference, origin } = registry
   const bearer = parseChallenges(challenge).find(({ scheme }) => scheme === 'bearer')
   const realm = bearer?.parameters.get('realm')
@@ -77,8 +88,7 @@ function tokenUrl(registry: Registry, challenge: string): URL {
   if (url === undefined || !isSafe) throw misbehaving(registryUrl, 'sends for a token to an address that is not safe')
   const service = bearer.parameters.get('service')
   if (service !== undefined) url.searchParams.set('service', service)
-  // Asked for by the repository that is wanted, not by what the challenge says: that could be any other.
-  url.searchParams.set('scope', `repository:${reference.path}:pull`)
+  for (const words of scopeWords(registry, scope).split(' ')) url.searchParams.append('scope', words)
   return url
 }
 

@@ -1,28 +1,39 @@
+import type { Readable } from 'node:stream'
 import { ForerunError } from '../../errors.ts'
-import type { TransferContext } from '../source.ts'
-import { type Answer, dropBody, exchange } from './answer.ts'
+import { type Answer, dropBody, exchange, type Sending } from './answer.ts'
 import { displayUrl, misbehaving } from './failure.ts'
 import type { Registry } from './registry.ts'
+
+/** A stream is made anew each time that it is sent. */
+export type Body = Buffer | (() => Readable)
 
 const mostRedirects = 10
 
 /**
- * Sends a GET and follows redirects by hand, as registries send to the storage behind them. The `Authorization` header
- * stays at the origin that it was made for, and nothing that began under TLS goes on without.
+ * Sends a request and follows redirects by hand, as registries send to the storage behind them. The `Authorization` header
+ * stays at the origin that it was made for, and nothing that began under TLS goes on without. What is written is sent
+ * again only where the redirect keeps the method (307, 308).
  *
  * @throws as `exchange`, and ForerunError `registry` for a redirect that leads nowhere.
  */
 export async function follow(
   registry: Registry,
   url: URL,
-  { headers, context }: { headers: Record<string, string>; context: TransferContext },
+  { headers, body, ...sending }: Omit<Sending, 'body'> & { body?: Body },
 ): Promise<Answer> {
   const { authorization: _, ...anonymous } = headers
+  const isReading = sending.method === undefined || sending.method === 'GET' || sending.method === 'HEAD'
   let target = url
   for (let redirects = 0; redirects <= mostRedirects; redirects += 1) {
     const sent = target.origin === url.origin ? headers : anonymous
-    const answer = await exchange(registry, target, { headers: sent, context })
-    if (![301, 302, 303, 307, 308].includes(answer.status)) return answer
+    const content = typeof body === 'function' ? body() : body
+    const answer = await exchange(registry, target, {
+      ...sending,
+      headers: sent,
+      ...(content !== undefined && { body: content }),
+    })
+    const isRedirect = (isReading ? [301, 302, 303, 307, 308] : [307, 308]).includes(answer.status)
+    if (!isRedirect) return answer
     dropBody(answer)
     target = redirectTarget(answer)
   }

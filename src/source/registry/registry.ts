@@ -40,7 +40,14 @@ export interface Registry {
   origin: string | undefined
   /** Whether it has answered at all. A registry that has and is gone may come back; one that never did is a mistake. */
   reached: boolean
-  authorization: Authorization | undefined
+  /** By `scope` in the words of the token protocol. */
+  readonly authorizations: Map<string, Authorization>
+}
+
+/** What a token is to allow: in the repository, and reading another one of which a blob is mounted. */
+export interface Scope {
+  readonly actions: 'pull' | 'pull,push'
+  readonly mountFrom?: string
 }
 
 export interface Authorization {
@@ -63,7 +70,7 @@ export function openRegistry(reference: Reference, options: RegistryOptions = {}
     dispatcher: createDispatcher(settings),
     origin: undefined,
     reached: false,
-    authorization: undefined,
+    authorizations: new Map(),
   }
 }
 

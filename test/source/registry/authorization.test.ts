@@ -30,7 +30,7 @@ test('a token is got once from the realm, for the repository that is wanted, and
   await using authority = await serve(tokens({ expires_in: 300 }))
   await using server = await serve(guarded(authority, (token) => token === 'token1'))
   const { source, context, events } = reading(server.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   await collect(source, image.layerDescriptor, context)
   assert.equal(authority.requests.length, 1)
   const url = new URL(authority.requests[0]?.url ?? '', authority.origin)
@@ -47,7 +47,7 @@ test('an access_token is taken as a token', async () => {
   await using authority = await serve((_, response) => void response.end('{"access_token":"other"}'))
   await using server = await serve(guarded(authority, (token) => token === 'other'))
   const { source, context } = reading(server.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
 })
 
 test('a token that the registry no longer takes is replaced once per request', async () => {
@@ -55,7 +55,7 @@ test('a token that the registry no longer takes is replaced once per request', a
   let valid = 'token1'
   await using server = await serve(guarded(authority, (token) => token === valid))
   const { source, context } = reading(server.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   valid = 'token2'
   await collect(source, image.layerDescriptor, context)
   assert.equal(authority.requests.length, 2)
@@ -68,7 +68,7 @@ test('a token that runs out is replaced before it is refused', async () => {
   await using authority = await serve(tokens({ expires_in: 0.05 }))
   await using server = await serve(guarded(authority, () => true))
   const { source, context } = reading(server.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   await new Promise((resolve) => setTimeout(resolve, 60))
   const before = server.requests.length
   await collect(source, image.layerDescriptor, context)
@@ -86,7 +86,7 @@ test('a realm that is busy is asked again', async () => {
   })
   await using server = await serve(guarded(authority, () => true))
   const { source, context, retries } = reading(server.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   assert.equal(retries().length, 1)
 })
 
@@ -105,7 +105,7 @@ test('a realm that refuses, or answers with no token, ends as one error', async 
     await using authority = await serve((_, response) => void response.writeHead(status).end(body))
     await using server = await serve(guarded(authority, () => true))
     const { source, context } = reading(server.host)
-    await assert.rejects(source.resolve(amd64, context), { code, message, hint: /./ })
+    await assert.rejects(source.manifest(amd64, context), { code, message, hint: /./ })
   }
 })
 
@@ -122,6 +122,6 @@ test('a registry that wants a password, or sends to an unsafe realm, is refused'
       response.writeHead(401, challenge === undefined ? {} : { 'www-authenticate': challenge }).end()
     })
     const { source, context } = reading(server.host)
-    await assert.rejects(source.resolve(amd64, context), { code, message, hint: /./ })
+    await assert.rejects(source.manifest(amd64, context), { code, message, hint: /./ })
   }
 })

@@ -19,7 +19,7 @@ test('a registry with a certificate of a trusted authority is read over TLS', as
   await using server = await serve(genuine, certificates.good)
   for (const tlsVerify of [{}, { tlsVerify: true }]) {
     const { source, context, events } = reading(server.host, { certificates: certificates.authority, ...tlsVerify })
-    await source.resolve(amd64, context)
+    await source.manifest(amd64, context)
     assert.match(JSON.stringify(events), /https:/)
     assert.doesNotMatch(JSON.stringify(events), /http:/)
   }
@@ -36,7 +36,7 @@ test('a certificate that cannot be trusted is refused at once, saying why and wh
   for (const [certificate, trusted, message] of faults) {
     await using server = await serve(genuine, certificate)
     const { source, context, retries } = reading(server.host, trusted === undefined ? {} : { certificates: trusted })
-    await assert.rejects(source.resolve(amd64, context), { code: 'registry', message, hint: /--tls-verify=false/ })
+    await assert.rejects(source.manifest(amd64, context), { code: 'registry', message, hint: /--tls-verify=false/ })
     assert.equal(retries().length, 0)
     assert.equal(server.requests.length, 0)
   }
@@ -46,7 +46,7 @@ test('without verification any certificate will do', async () => {
   for (const certificate of [certificates.expired, certificates.otherHost, certificates.selfSigned]) {
     await using server = await serve(genuine, certificate)
     const { source, context } = reading(server.host, { tlsVerify: false })
-    await source.resolve(amd64, context)
+    await source.manifest(amd64, context)
   }
 })
 
@@ -54,11 +54,11 @@ test('plain HTTP is spoken on loopback and without verification, and nowhere els
   await using server = await serve(genuine)
   for (const options of [{}, { tlsVerify: false }]) {
     const { source, context } = reading(server.host, options)
-    await source.resolve(amd64, context)
+    await source.manifest(amd64, context)
   }
   const { source, context, retries } = reading(server.host, { tlsVerify: true })
   const before = server.requests.length
-  await assert.rejects(source.resolve(amd64, context), { message: /does not speak TLS/, hint: /--tls-verify=false/ })
+  await assert.rejects(source.manifest(amd64, context), { message: /does not speak TLS/, hint: /--tls-verify=false/ })
   assert.equal(server.requests.length, before)
   assert.equal(retries().length, 0)
 })
@@ -77,7 +77,7 @@ test('a registry that hangs up on TLS is asked over plain HTTP', async () => {
     })
   })
   const { source, context } = reading(front.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
 })
 
 test('nothing that began under TLS goes on without: neither a redirect nor a token', async () => {
@@ -88,7 +88,7 @@ test('nothing that began under TLS goes on without: neither a redirect nor a tok
   ] as const) {
     await using server = await serve((_, response) => void response.writeHead(status, headers).end(), certificates.good)
     const { source, context } = reading(server.host, { certificates: certificates.authority })
-    await assert.rejects(source.resolve(amd64, context), { code: 'registry', message })
+    await assert.rejects(source.manifest(amd64, context), { code: 'registry', message })
   }
   assert.equal(plain.requests.length, 0)
 })
@@ -101,17 +101,17 @@ test('a registry that was never reached is not asked again', async () => {
     ['registry.invalid', /there is no host registry\.invalid|no name server answers/],
   ] as const) {
     const { source, context } = reading(host, { retries: 1 })
-    await assert.rejects(source.resolve(amd64, context), { code: 'registry', message, hint: /./ })
+    await assert.rejects(source.manifest(amd64, context), { code: 'registry', message, hint: /./ })
   }
   const { source, context, retries } = reading(closed.host)
-  await assert.rejects(source.resolve(amd64, context))
+  await assert.rejects(source.manifest(amd64, context))
   assert.equal(retries().length, 0)
 })
 
 test('a host that takes connections and says nothing is given up', async () => {
   await using mute = await serveSockets(() => {})
   const { source, context } = reading(mute.host, { timeouts: { connect: 200 }, retries: 1 })
-  await assert.rejects(source.resolve(amd64, context), {
+  await assert.rejects(source.manifest(amd64, context), {
     code: 'registry',
     message: /connecting took too long, after 2 attempts/,
   })

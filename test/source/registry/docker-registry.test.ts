@@ -24,15 +24,18 @@ test('the reference registry serves an image behind an index, whole and from the
   await pushManifest(registry.host, '1', { bytes: index, mediaType: ociIndex })
 
   const { source, context } = reading(registry.host)
-  const resolved = await source.resolve(amd64, context)
-  assert.equal(resolved.manifestDigest, digestOf(image.manifest))
-  assert.deepEqual(resolved.configurationBytes, image.configuration)
+  const resolved = await source.manifest(amd64, context)
+  assert.equal(resolved.digest, digestOf(image.manifest))
+  assert.ok((await collect(source, resolved.manifest.config, context)).equals(image.configuration))
   assert.ok((await collect(source, image.layerDescriptor, context)).equals(image.layer))
 
   const missing = reading(registry.host, {}, 'team/app:2')
-  await assert.rejects(missing.source.resolve(amd64, missing.context), { code: 'image-not-found', message: /no tag 2/ })
+  await assert.rejects(missing.source.manifest(amd64, missing.context), {
+    code: 'image-not-found',
+    message: /no tag 2/,
+  })
   const nowhere = reading(registry.host, {}, 'team/none:1')
-  await assert.rejects(nowhere.source.resolve(amd64, nowhere.context), { code: 'image-not-found' })
+  await assert.rejects(nowhere.source.manifest(amd64, nowhere.context), { code: 'image-not-found' })
 })
 
 test('a pull goes on after the reference registry was killed and started again', async () => {

@@ -25,7 +25,7 @@ test('too many requests and errors of the server are tried again, waiting longer
     faulty(answering(429), answering(500), answering(502), answering(503), answering(504)),
   )
   const { source, context, events } = reading(server.host, { delays: { first: 20 } })
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   const delays = events.flatMap((event) => (event.type === 'retry' ? [event.delay] : []))
   assert.equal(delays.length, 5)
   for (const [index, delay] of delays.entries())
@@ -39,7 +39,7 @@ test('the registry says how long to wait, in seconds or by a date', async () => 
   )
   const { source, context, events } = reading(server.host)
   const started = performance.now()
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   assert.ok(performance.now() - started >= 1_000)
   const delays = events.flatMap((event) => (event.type === 'retry' ? [event.delay] : []))
   assert.equal(delays[0], 1_000)
@@ -51,7 +51,7 @@ test('a registry that asks to wait for an hour is not waited for, and the error 
     answering(429, { 'retry-after': '3600' }, '{"errors":[{"message":"pull rate limit"}]}'),
   )
   const { source, context, retries } = reading(server.host)
-  await assert.rejects(source.resolve(amd64, context), {
+  await assert.rejects(source.manifest(amd64, context), {
     code: 'registry',
     message: /pull rate limit/,
     hint: /in 3600 s/,
@@ -63,7 +63,7 @@ test('an error of the server that remains is told after the retries, with what t
   const body = '{"errors":[{"code":"UNKNOWN","message":"disk\\nfull\\u001b[31m"}]}'
   await using server = await serve(answering(500, {}, body))
   const { source, context, retries } = reading(server.host, { retries: 2 })
-  await assert.rejects(source.resolve(amd64, context), {
+  await assert.rejects(source.manifest(amd64, context), {
     code: 'registry',
     message: `${server.host} answers with an error (500 Internal Server Error: disk full [31m), after 3 attempts`,
   })
@@ -79,7 +79,7 @@ test('an answer that no retry will change is told at once', async () => {
   ] as const) {
     await using server = await serve(faulty(answering(status, {}, '<html>no</html>')))
     const { source, context, retries } = reading(server.host)
-    await assert.rejects(source.resolve(amd64, context), { code, message: new RegExp(String(status)), hint: /./ })
+    await assert.rejects(source.manifest(amd64, context), { code, message: new RegExp(String(status)), hint: /./ })
     assert.equal(retries().length, 0)
   }
 })
@@ -92,7 +92,7 @@ test('a connection that is cut before the answer is tried again', async () => {
   }
   await using server = await serve(faulty(reset, half))
   const { source, context, retries } = reading(server.host)
-  await source.resolve(amd64, context)
+  await source.manifest(amd64, context)
   assert.equal(retries().length, 2)
 })
 
@@ -126,7 +126,7 @@ test('a redirect that leads nowhere is refused', async () => {
       else response.writeHead(307, location === undefined ? {} : { location }).end()
     })
     const { source, context } = reading(server.host)
-    await assert.rejects(source.resolve(amd64, context), { code: 'registry', message })
+    await assert.rejects(source.manifest(amd64, context), { code: 'registry', message })
     assert.ok(server.requests.length <= 12)
   }
 })
@@ -134,5 +134,5 @@ test('a redirect that leads nowhere is refused', async () => {
 test('something that does not speak HTTP is refused', async () => {
   await using server = await serve((request) => void request.socket.end('SSH-2.0-OpenSSH\r\n'))
   const { source, context } = reading(server.host)
-  await assert.rejects(source.resolve(amd64, context), { code: 'registry', message: /does not speak HTTP/ })
+  await assert.rejects(source.manifest(amd64, context), { code: 'registry', message: /does not speak HTTP/ })
 })
