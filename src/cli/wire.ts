@@ -16,6 +16,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
+    candidates: async (location) => [location],
     source: async (location, { tlsVerify }) => {
       if (location.transport !== 'docker') throw new Error('not yet')
       const { registrySource } = await import('../source/registry/registry-source.ts')

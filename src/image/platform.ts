@@ -72,8 +72,13 @@ export function choosePlatform(manifests: readonly Descriptor[], wanted: Platfor
  * @throws ForerunError `platform`
  */
 export function checkPlatform(offered: Platform, wanted: Platform): void {
+  if (!runsOn(offered, wanted)) throw unavailable(wanted, [offered])
+}
+
+/** As `checkPlatform`, without throwing. */
+export function runsOn(offered: Platform, wanted: Platform): boolean {
   const stated = { ...offered, os: offered.os || wanted.os, architecture: offered.architecture || wanted.architecture }
-  if (variantRank(stated, wanted) === undefined) throw unavailable(wanted, [offered])
+  return variantRank(stated, wanted) !== undefined
 }
 
 /** Go's names; those of Node, of uname and of Debian become them. */

@@ -13,6 +13,8 @@ export interface Context {
   readonly emit: Emit
   /** Raised by Ctrl-C and its kin. */
   readonly signal: AbortSignal
+  /** Where an image may be, in order: several places only for a name without a registry. @throws ForerunError `settings` */
+  candidates(location: ImageLocation): Promise<readonly ImageLocation[]>
   source(location: ImageLocation, options: SourceOptions): Promise<ImageSource>
   /** The one connection of this process, made when first asked for. @throws ForerunError `systemd`, `permission`. */
   manager(): Promise<SystemdManager>

@@ -98,7 +98,7 @@ export async function install(request: InstallRequest, context: Context): Promis
 
 /** Renders everything as `install` would, from an image in the store or one fetched into a folder that goes again. */
 async function display(parsed: ParsedRequest, context: Context): Promise<InstallResult> {
-  using store = throwawayStore(parsed, context)
+  using store = await throwawayStore(parsed, context)
   const here = { ...context, paths: { ...context.paths, store: store.path } }
   const image = await installableImage(parsed, here)
   const files = displayedFiles(bundleOf(image, parsed, here), { name: parsed.name, paths: context.paths })

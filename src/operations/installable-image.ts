@@ -4,9 +4,9 @@ import type { ImageFiles } from '../bundle/image-files.ts'
 import { ForerunError } from '../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../image/configuration.ts'
 import { formatLocation, type ImageLocation } from '../image/location.ts'
+import { parsePlatform, runsOn } from '../image/platform.ts'
 import { formatReference } from '../image/reference.ts'
 import { findImages, openImage, wholeImage } from '../store/image.ts'
-import type { ImageRecord } from '../store/image-index.ts'
 import { objectPath } from '../store/object.ts'
 import { scanTree } from '../store/scan-tree.ts'
 import { pathBytes } from '../tree/entry.ts'
@@ -14,7 +14,7 @@ import type { DirectoryNode, FileNode } from '../tree/node.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { imageFiles } from './image-files.ts'
 import { labelOf } from './images.ts'
-import { pullImage } from './pull.ts'
+import { type PulledImage, pullImage } from './pull.ts'
 
 /** An image whose files can be read, as `install` needs it. */
 export interface InstallableImage {
@@ -43,19 +43,15 @@ interface Wanted {
 export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
   if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
   const { store } = context.paths
-  const stored = storedRecord(wanted.location, store)
-  const storedImage = stored === undefined ? undefined : wholeImage(store, stored)
-  const record =
-    stored !== undefined && storedImage !== undefined
-      ? stored
-      : await pullImage(wanted.location, wanted.sourceOptions, context)
-  const image = storedImage ?? wholeImage(store, record)
+  const stored = await storedImage(wanted, context)
+  const record = stored ?? (await pullImage(wanted.location, wanted.sourceOptions, context))
+  const image = wholeImage(store, record)
   if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
   const { configuration, tree } = image
-  refuseRunOnce(configuration, wanted.location)
+  refuseRunOnce(configuration, record.name)
   const pathOf = (file: FileNode): string => objectPath(store, file.object)
   return {
-    name: formatLocation(wanted.location),
+    name: record.name,
     id: record.id,
     manifest: record.manifest,
     configuration,
@@ -67,43 +63,60 @@ export async function installableImage(wanted: Wanted, context: Context): Promis
 }
 
 /** The store itself when it has the image, whole, or needs none, else a folder that is removed when disposed of. */
-export function throwawayStore(wanted: Wanted, context: Context): { path: string } & Disposable {
-  const { store } = context.paths
-  const stored = storedRecord(wanted.location, store)
-  if (wanted.rootfs !== undefined || (stored !== undefined && wholeImage(store, stored) !== undefined)) {
-    return { path: store, [Symbol.dispose]() {} }
+export async function throwawayStore(wanted: Wanted, context: Context): Promise<{ path: string } & Disposable> {
+  if (wanted.rootfs !== undefined || (await storedImage(wanted, context)) !== undefined) {
+    return { path: context.paths.store, [Symbol.dispose]() {} }
   }
   const path = mkdtempSync('/var/tmp/forerun-display-')
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Only a registry's name says which image of the store is meant; other places are looked at again. */
-function storedRecord(location: ImageLocation, store: string): ImageRecord | undefined {
-  if (location.transport !== 'docker') return undefined
-  return findImages(store, { name: formatReference(location.reference), id: '' })[0]
+/** The stored image that would be installed as it is: whole, and for the platform that was asked for. */
+async function storedImage({ location, sourceOptions }: Wanted, context: Context): Promise<PulledImage | undefined> {
+  const record = await storedRecord(location, context)
+  if (record === undefined) return undefined
+  const image = wholeImage(context.paths.store, record)
+  const { platform } = sourceOptions
+  const isWanted =
+    image !== undefined && (platform === undefined || runsOn(image.configuration, parsePlatform(platform)))
+  return isWanted ? record : undefined
 }
 
-function existingTree(folder: string, location: ImageLocation, context: Context): InstallableImage {
+/** Only a registry's name says which image of the store is meant; other places are looked at again. */
+async function storedRecord(location: ImageLocation, context: Context): Promise<PulledImage | undefined> {
+  for (const candidate of await context.candidates(location)) {
+    if (candidate.transport !== 'docker') continue
+    const name = formatReference(candidate.reference)
+    const [record] = findImages(context.paths.store, { name, id: '' })
+    if (record !== undefined) return { ...record, name }
+  }
+  return undefined
+}
+
+async function existingTree(folder: string, location: ImageLocation, context: Context): Promise<InstallableImage> {
   const rootfs = [join(folder, 'rootfs'), folder].map((path) => resolve(path)).find((path) => existsSync(path))
   if (rootfs === undefined) {
     throw new ForerunError('rootfs', `the folder '${folder}' does not exist`, {
       hint: 'Give --rootfs the folder of an unpacked image, or of a deployment.',
     })
   }
-  const { store } = context.paths
-  const record = storedRecord(location, store)
+  const record = await storedRecord(location, context)
   const tree = scanRootfs(rootfs)
   const pathOf = (file: FileNode): Buffer => pathBytes(file.object)
   return {
-    name: formatLocation(location),
+    name: record?.name ?? fullName(location),
     id: record?.id ?? '',
     manifest: record?.manifest ?? '',
-    configuration: record === undefined ? emptyConfiguration : openImage(store, record).configuration,
+    configuration: record === undefined ? emptyConfiguration : openImage(context.paths.store, record).configuration,
     files: imageFiles(tree, pathOf),
     pathOf,
     tree,
     rootfs,
   }
+}
+
+function fullName(location: ImageLocation): string {
+  return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
 }
 
 function scanRootfs(rootfs: string): DirectoryNode {
@@ -123,11 +136,11 @@ const emptyConfiguration: ImageConfiguration = parseImageConfiguration(
   Buffer.from(JSON.stringify({ architecture: 'unknown', os: 'linux', rootfs: { type: 'layers', diff_ids: [] } })),
 )
 
-function refuseRunOnce(configuration: ImageConfiguration, location: ImageLocation): void {
+function refuseRunOnce(configuration: ImageConfiguration, name: string): void {
   if (labelOf(configuration.config.labels, 'atomic.run') !== 'once') return
   throw new ForerunError(
     'not-an-image',
-    `'${formatLocation(location)}' is to be run once (label atomic.run=once), which this version of forerun does not do`,
+    `'${name}' is to be run once (label atomic.run=once), which this version of forerun does not do`,
     { hint: 'Run it with a container engine, for example podman run.' },
   )
 }

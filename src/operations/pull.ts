@@ -8,8 +8,9 @@ import { removePartialBlob, removePartialBlobs } from '../store/partial-blob.ts'
 import { openStaging } from '../store/staging.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { fetchLayers } from './fetch-layers.ts'
+import { findImage } from './find-image.ts'
 import { lockHost } from './lock-host.ts'
-import { type ResolvedImage, resolveImage, wantedPlatform } from './resolve-image.ts'
+import type { ResolvedImage } from './resolve-image.ts'
 
 /** An image of the store, and the name under which it was pulled. */
 export interface PulledImage extends ImageRecord {
@@ -41,12 +42,10 @@ export async function pullImage(
 }
 
 async function pullWhole(location: ImageLocation, options: SourceOptions, context: Context): Promise<PulledImage> {
-  const { emit, signal } = context
-  const platform = wantedPlatform(options)
-  await using source = await context.source(location, options)
-  const image = await resolveImage(source, platform, { context: { signal, emit }, accept: async () => {} })
+  await using found = await findImage(location, options, context)
+  const { image, source } = found
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
-  emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
+  context.emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
   try {
     const record = await importImage(image, source, context)
     forgetPartialBlobs(image, context)

@@ -133,6 +133,7 @@ async function pullFrom(source: ImageSource, folder: string): Promise<ForerunEve
     paths: hostPaths({ store: join(folder, 'store'), containers: join(folder, 'containers') }),
     emit: (event) => events.push(event),
     signal: new AbortController().signal,
+    candidates: async (location) => [location],
     source: async () => source,
     manager: () => Promise.reject(new Error('no systemd is needed')),
   }
