@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici'
 import type { Reference } from '../../image/reference.ts'
+import type { TransferContext } from '../source.ts'
 import { createDispatcher } from './dispatcher.ts'
 
 export interface RegistryOptions {
@@ -24,7 +25,7 @@ export interface RegistryOptions {
 }
 
 /** Looks up whom to be for a repository. undefined: nobody; pulling may be free. @throws ForerunError `credentials` */
-export type CredentialSource = (reference: Reference) => Promise<Credentials | undefined>
+export type CredentialSource = (reference: Reference, context: TransferContext) => Promise<Credentials | undefined>
 
 export type Credentials =
   | { readonly user: string; readonly password: string }
