@@ -22,6 +22,15 @@ export function oneOf<Choice extends string, Settings>(
   return parsed((text) => choices.find((choice) => choice === text), `one of ${choices.join(', ')}`, set)
 }
 
+/** In systemd's spellings. */
+export function yesOrNo<Settings>(set: (value: boolean, settings: Settings) => void): SettingReader<Settings> {
+  const read = (text: string) => {
+    if (/^(?:yes|true|on|1)$/i.test(text)) return true
+    return /^(?:no|false|off|0)$/i.test(text) ? false : undefined
+  }
+  return parsed(read, 'yes or no', set)
+}
+
 /** Both ends are allowed. */
 export function wholeNumber<Settings>(
   least: number,

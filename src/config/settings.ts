@@ -3,10 +3,14 @@ import { join } from 'node:path'
 import { parse } from 'ini'
 import { ForerunError } from '../errors.ts'
 import { defaultLayerLimits, type LayerLimits } from '../image/layer-limits.ts'
-import { duration, oneOf, path, program, size, wholeNumber } from './setting-value.ts'
+import { duration, oneOf, path, program, size, wholeNumber, yesOrNo } from './setting-value.ts'
 
 export interface Settings {
-  readonly store: { readonly path: string }
+  readonly store: {
+    readonly path: string
+    /** Whether layers are kept as they were transferred, too, so that an image can be pushed when its source is gone. */
+    readonly keepBlobs: boolean
+  }
   readonly containers: { readonly path: string; readonly checkout: 'auto' | 'reflink' | 'hardlink' | 'copy' }
   /** Name or absolute path of the OCI runtime. */
   readonly runtime: { readonly path: string }
@@ -38,7 +42,7 @@ type Draft = {
 
 function defaults(): Draft {
   return {
-    store: { path: '/var/lib/forerun/store' },
+    store: { path: '/var/lib/forerun/store', keepBlobs: false },
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: timeouts(60_000), parallelLayers: 3 },
@@ -118,7 +122,10 @@ function readLine(
 type Keys = Record<string, (value: string, settings: Draft) => string | undefined>
 
 const sections: Record<string, Keys> = {
-  store: { path: path((value, { store }: Draft) => (store.path = value)) },
+  store: {
+    path: path((value, { store }: Draft) => (store.path = value)),
+    'keep-blobs': yesOrNo((value, { store }: Draft) => (store.keepBlobs = value)),
+  },
   containers: {
     path: path((value, { containers }: Draft) => (containers.path = value)),
     checkout: oneOf(

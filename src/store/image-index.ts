@@ -22,6 +22,11 @@ export interface ImageRecord {
   readonly treeSize: number
   /** Unix time of the last pull, in seconds. */
   readonly pulled: number
+  /**
+   * Where it was pulled from, latest first, as `formatLocation` writes it: what of it the store did not keep can be had
+   * there again, as far as that still exists.
+   */
+  readonly origins?: readonly string[]
 }
 
 /** All images of the store; none for a store that is not there yet. @throws ForerunError `store` for a damaged index. */
@@ -48,6 +53,8 @@ const indexSchema = v.object({
       transferSize: v.number(),
       treeSize: v.number(),
       pulled: v.number(),
+      // Stores of 0.1 do not have it.
+      origins: v.optional(v.array(v.string()), []),
     }),
   ),
 })

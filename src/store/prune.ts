@@ -1,6 +1,9 @@
 import { readdirSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { blobPath, blobsFolder, readImageIndex } from './image-index.ts'
+import { ForerunError } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
+import { parseManifest } from '../image/manifest.ts'
+import { blobPath, blobsFolder, type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
 import { layersFolder, layerTreePath, readLayerTree } from './layer-tree.ts'
 import { objectPath, objectsFolder } from './object.ts'
 import { removePartialBlobs } from './partial-blob.ts'
@@ -15,7 +18,7 @@ import { removePartialBlobs } from './partial-blob.ts'
 export function pruneStore(store: string): number {
   const images = readImageIndex(store)
   const trees = new Set(images.flatMap(({ diffIds }) => diffIds.map((diffId) => layerTreePath(store, diffId))))
-  const blobs = new Set(images.flatMap(({ manifest, id }) => [blobPath(store, manifest), blobPath(store, id)]))
+  const blobs = new Set(images.flatMap((image) => blobsOf(store, image)))
   const objects = new Set(
     [...new Set(images.flatMap(({ diffIds }) => diffIds))].flatMap((diffId) =>
       (readLayerTree(store, diffId) ?? []).flatMap((entry) =>
@@ -30,6 +33,22 @@ export function pruneStore(store: string): number {
     removeOthers(blobsFolder(store), blobs) +
     objectFolders.reduce((sum, folder) => sum + removeOthers(folder, objects), 0)
   )
+}
+
+/** Manifest and configuration, and the layers, which the setting `keep-blobs` has kept. */
+function blobsOf(store: string, { manifest, id }: ImageRecord): string[] {
+  return [manifest, id, ...layerDigests(store, manifest)].map((digest) => blobPath(store, digest))
+}
+
+/** None of a manifest that is lost or damaged: the image has to be pulled again anyhow. */
+function layerDigests(store: string, manifest: Digest): Digest[] {
+  try {
+    const parsed = parseManifest(readBlob(store, manifest))
+    return parsed.kind === 'manifest' ? parsed.manifest.layers.map(({ digest }) => digest) : []
+  } catch (error) {
+    if (error instanceof ForerunError && error.code === 'store') return []
+    throw error
+  }
 }
 
 /** Trees go before objects, so that a kill in between leaves no tree without its objects. */

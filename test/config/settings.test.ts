@@ -21,7 +21,7 @@ const main = '/etc/forerun/forerun.conf'
 
 test('without files there are defaults', () => {
   assert.deepEqual(readSettings({ root }), {
-    store: { path: '/var/lib/forerun/store' },
+    store: { path: '/var/lib/forerun/store', keepBlobs: false },
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: { connect: 10_000, headers: 60_000, idle: 60_000 }, parallelLayers: 3 },
@@ -35,6 +35,7 @@ test('every key is understood', () => {
     `# a comment
 [store]
 path = /srv/store
+keep-blobs = Yes
 ; another
 [containers]
 path="/srv/con tainers"
@@ -58,7 +59,7 @@ compression-ratio=50
 `,
   )
   assert.deepEqual(readSettings({ root }), {
-    store: { path: '/srv/store' },
+    store: { path: '/srv/store', keepBlobs: true },
     containers: { path: '/srv/con tainers', checkout: 'copy' },
     runtime: { path: '/usr/bin/crun' },
     registry: { retries: 0, timeouts: { connect: 2500, headers: 2500, idle: 2500 }, parallelLayers: 8 },
@@ -89,11 +90,12 @@ test('a later file wins, key by key', () => {
 describe('a mistake is named with file and line', () => {
   const mistakes: [text: string, message: string, hint: RegExp][] = [
     ['[stor]', 'forerun.conf:1: unknown section [stor]', /\[store\], \[containers\]/],
-    ['[store]\n\npaht=/x', "forerun.conf:3: unknown key 'paht' in [store]", /^Known are: path\.$/],
+    ['[store]\n\npaht=/x', "forerun.conf:3: unknown key 'paht' in [store]", /^Known are: path, keep-blobs\.$/],
     ['[store]\n__proto__=/x', "forerun.conf:2: unknown key '' in [store]", /path/],
     ['[store]\npath[]=/x', "forerun.conf:2: unknown key 'path[]' in [store]", /path/],
     ['path=/x', "forerun.conf:1: 'path=/x' is not understood", /\[section\]/],
     ['[store]\ngarbage', "forerun.conf:2: 'garbage' is not understood", /KEY=VALUE/],
+    ['[store]\nkeep-blobs=maybe', "forerun.conf:2: keep-blobs cannot be 'maybe'", /yes or no/],
     ['[store]\npath=store', "forerun.conf:2: path cannot be 'store'", /absolute path/],
     ['[store]\npath=', "forerun.conf:2: path cannot be ''", /absolute path/],
     [

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { test } from 'node:test'
+import { digestOf } from '../../src/image/digest.ts'
+import { blobPath, writeBlob, writeImageIndex } from '../../src/store/image-index.ts'
+import { pruneStore } from '../../src/store/prune.ts'
+import { scratch } from './scratch.ts'
+
+const layer = Buffer.from('a layer as it was transferred')
+const configuration = Buffer.from('{}')
+const manifest = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: descriptor('application/vnd.oci.image.config.v1+json', configuration),
+    layers: [descriptor('application/vnd.oci.image.layer.v1.tar+gzip', layer)],
+  }),
+)
+
+test('blobs that were kept of an image stay as long as the image does', () => {
+  using folder = scratch()
+  const store = folder.path
+  const stray = Buffer.from('of no image')
+  for (const bytes of [layer, configuration, manifest, stray]) writeBlob(store, digestOf(bytes), bytes)
+  enter(store)
+  assert.ok(pruneStore(store) > 0)
+  assert.deepEqual(
+    [layer, configuration, manifest, stray].map((bytes) => existsSync(blobPath(store, digestOf(bytes)))),
+    [true, true, true, false],
+  )
+  writeImageIndex(store, [])
+  pruneStore(store)
+  assert.equal(existsSync(blobPath(store, digestOf(layer))), false)
+})
+
+test('a lost manifest does not stop pruning', () => {
+  using folder = scratch()
+  const store = folder.path
+  writeBlob(store, digestOf(layer), layer)
+  enter(store)
+  assert.ok(pruneStore(store) > 0)
+})
+
+function descriptor(mediaType: string, bytes: Buffer) {
+  return { mediaType, digest: digestOf(bytes), size: bytes.length }
+}
+
+function enter(store: string): void {
+  const sizes = { transferSize: 0, treeSize: 0, pulled: 0 }
+  const digests = { manifest: digestOf(manifest), id: digestOf(configuration), diffIds: [] }
+  writeImageIndex(store, [{ ...digests, ...sizes, names: ['registry.example/app:1'] }])
+}
