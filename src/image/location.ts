@@ -54,7 +54,12 @@ export function parseLocation(text: string): ImageLocation {
   }
 }
 
-/** As `parseLocation` reads it. */
+/** As `formatLocation`, with the registry that stands for a name without one. */
+export function formatFullLocation(location: ImageLocation): string {
+  return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
+}
+
+/** As `parseLocation` reads it; short names stay short. */
 export function formatLocation(location: ImageLocation): string {
   switch (location.transport) {
     case 'docker':

@@ -12,6 +12,8 @@ import type { Context } from './context.ts'
 import { blobBytes, type ResolvedImage } from './resolve-image.ts'
 
 export interface FetchedLayers {
+  /** The blobs that were fetched. */
+  readonly blobs: readonly Digest[]
   /** Trees by diff id, of the layers that the store lacked. Their objects wait in the staging. */
   readonly trees: ReadonlyMap<Digest, readonly StoredEntry[]>
   /** Bytes of all files of all layers, stored ones too. */
@@ -29,6 +31,7 @@ export async function fetchLayers(
   const { source, context } = work
   const trees = new Map<Digest, readonly StoredEntry[]>()
   const { wanted, size } = neededLayers(image, context)
+  const blobs = wanted.map(({ descriptor }) => descriptor.digest)
   const inOrder = source.forwardOrder?.(wanted.map(({ descriptor }) => descriptor))
   if (inOrder !== undefined) {
     wanted.sort((a, b) => inOrder.indexOf(a.descriptor) - inOrder.indexOf(b.descriptor))
@@ -47,7 +50,7 @@ export async function fetchLayers(
     }),
   )
   throwFirst(await Promise.allSettled(workers))
-  return { trees, size: [...trees.values()].reduce((sum, tree) => sum + fileBytes(tree), size) }
+  return { blobs, trees, size: [...trees.values()].reduce((sum, tree) => sum + fileBytes(tree), size) }
 }
 
 interface Layer {

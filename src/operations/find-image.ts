@@ -1,12 +1,13 @@
 import { ForerunError } from '../errors.ts'
-import { formatLocation, type ImageLocation } from '../image/location.ts'
-import { formatReference } from '../image/reference.ts'
+import { formatFullLocation, formatLocation, type ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { type ResolvedImage, resolveImage, wantedPlatform } from './resolve-image.ts'
 
 /** An image that is there, and the source that has it. Dispose of it to close the source. */
 export interface FoundImage extends AsyncDisposable {
+  /** The one place of those that its words may mean. */
+  readonly location: ImageLocation
   readonly image: ResolvedImage
   readonly source: ImageSource
 }
@@ -33,7 +34,7 @@ export async function findImage(
       const accept = async () => {}
       const image = await resolveImage(source, platform, { context, accept })
       const owned = opened.move()
-      return { image, source, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+      return { location: candidate, image, source, [Symbol.asyncDispose]: () => owned.disposeAsync() }
     } catch (error) {
       if (!isElsewhere(error) || candidates.length === 1) throw error
       failures.push(error)
@@ -52,14 +53,10 @@ function nowhere(
   candidates: readonly ImageLocation[],
   failures: readonly ForerunError[],
 ): ForerunError {
-  const places = candidates.map(formatFull)
+  const places = candidates.map(formatFullLocation)
   const reasons = failures.map(({ message }) => message).join('; ')
   return new ForerunError('image-not-found', `'${formatLocation(location)}' was not found: ${reasons}`, {
     hint: `Write the name with its registry, as one of: ${places.join(', ')}.`,
     cause: failures[0],
   })
-}
-
-function formatFull(location: ImageLocation): string {
-  return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
 }

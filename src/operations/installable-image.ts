@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import type { ImageFiles } from '../bundle/image-files.ts'
 import { ForerunError } from '../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../image/configuration.ts'
-import { formatLocation, type ImageLocation } from '../image/location.ts'
+import { formatFullLocation, type ImageLocation } from '../image/location.ts'
 import { parsePlatform, runsOn } from '../image/platform.ts'
 import { formatReference } from '../image/reference.ts'
 import { findImages, openImage, wholeImage } from '../store/image.ts'
@@ -104,7 +104,7 @@ async function existingTree(folder: string, location: ImageLocation, context: Co
   const tree = scanRootfs(rootfs)
   const pathOf = (file: FileNode): Buffer => pathBytes(file.object)
   return {
-    name: record?.name ?? fullName(location),
+    name: record?.name ?? formatFullLocation(location),
     id: record?.id ?? '',
     manifest: record?.manifest ?? '',
     configuration: record === undefined ? emptyConfiguration : openImage(context.paths.store, record).configuration,
@@ -113,10 +113,6 @@ async function existingTree(folder: string, location: ImageLocation, context: Co
     tree,
     rootfs,
   }
-}
-
-function fullName(location: ImageLocation): string {
-  return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
 }
 
 function scanRootfs(rootfs: string): DirectoryNode {

@@ -1,14 +1,14 @@
+import { resolve } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { namingFullDisk } from '../host/full-disk.ts'
-import { type ImageLocation, parseLocation } from '../image/location.ts'
-import type { ImageSource } from '../source/source.ts'
+import { formatFullLocation, type ImageLocation, parseLocation } from '../image/location.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../store/image-index.ts'
 import { writeLayerTree } from '../store/layer-tree.ts'
-import { removePartialBlob, removePartialBlobs } from '../store/partial-blob.ts'
+import { keepPartialBlob, removePartialBlob, removePartialBlobs } from '../store/partial-blob.ts'
 import { openStaging } from '../store/staging.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { fetchLayers } from './fetch-layers.ts'
-import { findImage } from './find-image.ts'
+import { type FoundImage, findImage } from './find-image.ts'
 import { lockHost } from './lock-host.ts'
 import type { ResolvedImage } from './resolve-image.ts'
 
@@ -43,11 +43,11 @@ export async function pullImage(
 
 async function pullWhole(location: ImageLocation, options: SourceOptions, context: Context): Promise<PulledImage> {
   await using found = await findImage(location, options, context)
-  const { image, source } = found
+  const { image } = found
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
   context.emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
   try {
-    const record = await importImage(image, source, context)
+    const record = await importImage(found, context)
     forgetPartialBlobs(image, context)
     return { ...record, name: image.reference }
   } catch (error) {
@@ -56,15 +56,22 @@ async function pullWhole(location: ImageLocation, options: SourceOptions, contex
   }
 }
 
-async function importImage(image: ResolvedImage, source: ImageSource, context: Context): Promise<ImageRecord> {
+async function importImage({ location, image, source }: FoundImage, context: Context): Promise<ImageRecord> {
   const { store } = context.paths
+  const { keepBlobs } = context.settings.store
   using staging = openStaging(store)
-  const layers = await fetchLayers(image, { source, staging, keep: source.isRemote, context })
+  const layers = await fetchLayers(image, { source, staging, keep: source.isRemote || keepBlobs, context })
   staging.commit()
+  if (keepBlobs) for (const digest of layers.blobs) keepPartialBlob(store, digest)
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)
   writeBlob(store, image.digest, image.bytes)
   writeBlob(store, image.manifest.config.digest, image.configurationBytes)
-  return enterImage(store, image, layers.size)
+  return enterImage(store, image, { origin: originOf(location), treeSize: layers.size })
+}
+
+/** How to find the place again, from any folder. */
+function originOf(location: ImageLocation): string {
+  return formatFullLocation('path' in location ? { ...location, path: resolve(location.path) } : location)
 }
 
 /** Whether what was received before the error is as good as any. */
@@ -81,7 +88,11 @@ function forgetPartialBlobs(image: ResolvedImage, { paths: { store } }: Context)
 }
 
 /** A name belongs to one image: the one that had it keeps its other names, or is left dangling. */
-function enterImage(store: string, image: ResolvedImage, treeSize: number): ImageRecord {
+function enterImage(
+  store: string,
+  image: ResolvedImage,
+  { origin, treeSize }: { origin: string; treeSize: number },
+): ImageRecord {
   const index = readImageIndex(store)
   const before = index.find(({ manifest }) => manifest === image.digest)
   const record: ImageRecord = {
@@ -92,6 +103,7 @@ function enterImage(store: string, image: ResolvedImage, treeSize: number): Imag
     transferSize: image.manifest.layers.reduce((sum, { size }) => sum + size, 0),
     treeSize,
     pulled: Math.floor(Date.now() / 1000),
+    origins: [...new Set([origin, ...(before?.origins ?? [])])],
   }
   const others = index
     .filter(({ manifest }) => manifest !== record.manifest)

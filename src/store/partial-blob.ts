@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  renameSync,
   rmSync,
   statSync,
   writeSync,
@@ -13,6 +14,7 @@ import {
 import { join } from 'node:path'
 import type { Descriptor } from '../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
+import { blobPath, blobsFolder } from './image-index.ts'
 
 /**
  * What was received of a blob, as it came, so that a pull which was cut short goes on there. Nobody has verified it, and
@@ -72,6 +74,12 @@ export function openPartialBlob(store: string, { digest, size }: Pick<Descriptor
     },
     [Symbol.dispose]: () => closeSync(fd),
   }
+}
+
+/** Makes a blob that has been received and verified one that the store keeps. It must be durable already. */
+export function keepPartialBlob(store: string, digest: Digest): void {
+  mkdirSync(blobsFolder(store), { recursive: true, mode: 0o700 })
+  renameSync(partialBlobPath(store, digest), blobPath(store, digest))
 }
 
 export function removePartialBlob(store: string, digest: Digest): void {
