@@ -9,6 +9,8 @@ export interface ImageSignatures {
   readonly simple: readonly FoundSignature<Buffer>[]
   /** Sigstore's, of cosign's tag scheme or of a bundle. */
   readonly sigstore: readonly FoundSignature<SigstoreSignature>[]
+  /** Why Sigstore's were not looked for, and what to do so that they are. undefined: they were. */
+  readonly sigstoreIgnored?: string
 }
 
 export interface FoundSignature<Content> {

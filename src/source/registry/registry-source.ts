@@ -29,7 +29,10 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
       return { reference: formatReference(reference), ...(await resolveManifest(read, platform)) }
     },
     blob: (descriptor, context, { offset = 0 } = {}) => readBlob(registry, descriptor, { offset, context }),
-    signatures: async () => ({ simple: [], sigstore: [] }),
+    async signatures(digest, context) {
+      const { readSignatures } = await import('./signatures.ts')
+      return readSignatures(registry, digest, { context })
+    },
     [Symbol.asyncDispose]: () => registry.dispatcher.close(),
   }
 }

@@ -1,0 +1,107 @@
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { ForerunError } from '../../errors.ts'
+import { type Digest, digestAlgorithm, digestHex } from '../../image/digest.ts'
+import type { Reference } from '../../image/reference.ts'
+import type { FoundSignature } from '../../image/signature.ts'
+import { largestSignature, mostSignatures } from '../signature-blob.ts'
+import type { TransferContext } from '../source.ts'
+import { dropBody, wholeBody } from './answer.ts'
+import { displayUrl } from './failure.ts'
+import { follow } from './follow.ts'
+import { refusal } from './refusal.ts'
+import type { Registry } from './registry.ts'
+import { withRetries } from './retries.ts'
+
+/**
+ * Reads the signature storage beside a registry: `BASE/REPOSITORY@ALGORITHM=HEX/signature-N` from 1 on, until one is not there
+ * (containers/image, "Signature access protocols"). The registry's credentials are not sent.
+ *
+ * @param options.reference the image's name as asked for, wherever a mirror has it.
+ * @throws ForerunError when a file or an answer says anything else than that there is none: a storage that fails is not one that is
+ * empty.
+ */
+export async function readLookaside(
+  registry: Registry,
+  base: URL,
+  { digest, reference, context }: { digest: Digest; reference: Reference; context: TransferContext },
+): Promise<FoundSignature<Buffer>[]> {
+  const found: FoundSignature<Buffer>[] = []
+  for (;;) {
+    const url = new URL(base)
+    const folder = `${reference.path}@${digestAlgorithm(digest)}=${digestHex(digest)}`
+    url.pathname = `${base.pathname.replace(/\/+$/, '')}/${folder}/signature-${found.length + 1}`
+    const signature = url.protocol === 'file:' ? await readFile(url) : await readWeb(registry, url, context)
+    if (signature === undefined) return found
+    if (found.length === mostSignatures) throw tooMany(signature.origin)
+    found.push(signature)
+  }
+}
+
+async function readFile(url: URL): Promise<FoundSignature<Buffer> | undefined> {
+  const origin = fileURLToPath(url)
+  try {
+    // A pipe of that name would keep the reader waiting.
+    await using file = await open(origin, constants.O_RDONLY | constants.O_NONBLOCK)
+    const { size } = await file.stat()
+    if (size > largestSignature) throw tooLong(origin)
+    return { origin, content: await file.readFile() }
+  } catch (cause) {
+    if (cause instanceof ForerunError) throw cause
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new ForerunError('signature', `cannot read the signature ${origin}: ${(cause as Error).message}`, {
+      hint: 'Check the folder, and the address of the lookaside in /etc/containers/registries.d.',
+      cause,
+    })
+  }
+}
+
+async function readWeb(
+  registry: Registry,
+  url: URL,
+  context: TransferContext,
+): Promise<FoundSignature<Buffer> | undefined> {
+  const origin = displayUrl(url)
+  const target = new URL(url)
+  const headers = authorization(target)
+  return withRetries(registry, target, {
+    context,
+    attempt: async () => {
+      const answer = await follow(registry, target, { headers, context })
+      if (answer.status === 404) {
+        dropBody(answer)
+        return undefined
+      }
+      if (answer.status !== 200) throw await refusal(answer, { registry, signal: context.signal })
+      const content = await wholeBody(answer, {
+        limit: largestSignature,
+        signal: context.signal,
+        document: 'a signature',
+      })
+      return { origin, content }
+    },
+  })
+}
+
+/** User and password of the address itself, which is left without them. */
+function authorization(url: URL): Record<string, string> {
+  const { username, password } = url
+  url.username = ''
+  url.password = ''
+  if (username === '') return {}
+  const words = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return { authorization: `Basic ${Buffer.from(words).toString('base64')}` }
+}
+
+function tooLong(origin: string): ForerunError {
+  return new ForerunError('limit', `the signature ${origin} has more than ${largestSignature} bytes`, {
+    hint: 'No signature needs that much; check what lies there.',
+  })
+}
+
+function tooMany(origin: string): ForerunError {
+  return new ForerunError('limit', `there are more than ${mostSignatures} signatures: ${origin}`, {
+    hint: 'No image needs that many; remove those that are not needed.',
+  })
+}
