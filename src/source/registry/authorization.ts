@@ -1,15 +1,9 @@
-import * as v from 'valibot'
 import { ForerunError } from '../../errors.ts'
-import { absent } from '../../image/descriptor.ts'
-import { parseJson } from '../../image/json.ts'
-import { repositoryName } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
-import { wholeBody } from './answer.ts'
-import { parseChallenges } from './challenge.ts'
-import { misbehaving } from './failure.ts'
-import { follow } from './follow.ts'
-import { refusal } from './refusal.ts'
-import type { Registry, Scope } from './registry.ts'
+import { basicHeader, identityOf } from './basic.ts'
+import { type Challenge, parseChallenges } from './challenge.ts'
+import type { Authorization, Credentials, Registry, Scope } from './registry.ts'
+import { fetchToken } from './token.ts'
 
 /**
  * The `Authorization` header to send to the registry: none before it asked for one, and a new token when the one at
@@ -20,100 +14,98 @@ export async function currentAuthorization(
   context: TransferContext,
   scope: Scope,
 ): Promise<string | undefined> {
-  const authorization = registry.authorizations.get(scopeWords(registry, scope))
+  const authorization = registry.authorizations.get(scopesOf(registry, scope).join(' '))
   if (authorization === undefined) return undefined
   if (performance.now() < authorization.expires) return authorization.header
   return renewAuthorization(registry, context, { challenge: authorization.challenge, scope })
 }
 
 /**
- * Answers a 401: exchanges the challenge for a token (distribution specification, "Token Authentication"), anonymously.
- * `used` is the header that the registry did not accept.
+ * Answers a 401 with what the registry's credential source has for the repository, or anonymously: by a token, where one
+ * is offered, else by user and password. `used` is the header that the registry did not accept. Requests that run side by
+ * side share one renewal.
  *
- * @throws ForerunError `unauthorized` when the registry asks for something that forerun does not have.
+ * @throws ForerunError `unauthorized` when the registry asks for something that is not there, or has refused it already;
+ * `credentials` as the source does.
  */
 export async function answerChallenge(
   registry: Registry,
   context: TransferContext,
   { challenge, used, scope }: { challenge: string | undefined; used: string | undefined; scope: Scope },
 ): Promise<string> {
-  const authorization = registry.authorizations.get(scopeWords(registry, scope))
+  const authorization = registry.authorizations.get(scopesOf(registry, scope).join(' '))
   // Another request, sent at the same time, may have got a new one already.
   if (authorization !== undefined && authorization.header !== used) return authorization.header
   return renewAuthorization(registry, context, { challenge: challenge ?? '', scope })
 }
 
-async function renewAuthorization(
+/** Under way, by registry and scope. */
+const renewals = new WeakMap<Registry, Map<string, Promise<string>>>()
+
+function renewAuthorization(
   registry: Registry,
   context: TransferContext,
   { challenge, scope }: { challenge: string; scope: Scope },
 ): Promise<string> {
-  const url = tokenUrl(registry, challenge, scope)
-  const requested = performance.now()
-  const answer = await follow(registry, url, { headers: { accept: 'application/json' }, context })
-  if (answer.status !== 200) throw await refusal(answer, { registry, signal: context.signal })
-  const { documentLimit: limit } = registry.settings
-  const bytes = await wholeBody(answer, { limit, signal: context.signal, document: 'the token' })
-  const { token, lifetime } = parseToken(bytes, url)
-  // The last tenth is left for the way of the request.
-  const expires = requested + lifetime * 900
-  const header = `Bearer ${token}`
-  registry.authorizations.set(scopeWords(registry, scope), { header, expires, challenge })
-  return header
+  const scopes = scopesOf(registry, scope)
+  const words = scopes.join(' ')
+  const underWay = renewals.get(registry) ?? new Map<string, Promise<string>>()
+  renewals.set(registry, underWay)
+  const renewal =
+    underWay.get(words) ??
+    authorize(registry, context, { challenge, scopes })
+      .then((authorization) => {
+        registry.authorizations.set(words, authorization)
+        return authorization.header
+      })
+      .finally(() => underWay.delete(words))
+  underWay.set(words, renewal)
+  return renewal
 }
 
 /** Asked for by the repository that is wanted, not by what the challenge says: that could be any other. */
-function scopeWords({ reference: { path } }: Registry, { actions, mountFrom }: Scope): string {
+function scopesOf({ reference: { path } }: Registry, { actions, mountFrom }: Scope): string[] {
+  // A registry as a whole: logging in.
+  if (path === '') return []
   const own = `repository:${path}:${actions}`
-  return mountFrom === undefined ? own : `${own} repository:${mountFrom}:pull`
+  return mountFrom === undefined ? [own] : [own, `repository:${mountFrom}:pull`]
 }
 
-function tokenUrl(registry: Registry, challenge: string, scope: Scope): URL {
-  const { reference, origin } = registry
-  const bearer = parseChallenges(challenge).find(({ scheme }) => scheme === 'bearer')
-  const realm = bearer?.parameters.get('realm')
-  if (bearer === undefined || realm === undefined) {
-    throw new ForerunError(
-      'unauthorized',
-      `${reference.domain} wants a user and a password for ${repositoryName(reference)}`,
-      {
-        hint: 'Check the spelling of the image; registries hide what only some may read.',
-      },
-    )
+async function authorize(
+  registry: Registry,
+  context: TransferContext,
+  { challenge, scopes }: { challenge: string; scopes: readonly string[] },
+): Promise<Authorization> {
+  const challenges = parseChallenges(challenge)
+  const credentials = await registry.settings.credentials(registry.reference, context)
+  const identity = identityOf(credentials)
+  const bearer = challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'))
+  if (bearer !== undefined) {
+    const { token, expires } = await fetchToken(registry, { challenge: bearer, scopes, credentials }, context)
+    return { header: `Bearer ${token}`, expires, challenge, identity }
   }
-  const registryUrl = new URL(origin ?? `https://${reference.domain}`)
-  const url = URL.canParse(realm) ? new URL(realm) : undefined
-  // A token that anybody on the way could read or replace would undo what TLS gives.
-  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && registryUrl.protocol === 'http:')
-  if (url === undefined || !isSafe) throw misbehaving(registryUrl, 'sends for a token to an address that is not safe')
-  const service = bearer.parameters.get('service')
-  if (service !== undefined) url.searchParams.set('service', service)
-  for (const words of scopeWords(registry, scope).split(' ')) url.searchParams.append('scope', words)
-  return url
+  const header = basicHeader(basicCredentials(registry, { challenges, credentials }))
+  return { header, expires: Number.POSITIVE_INFINITY, challenge, identity }
 }
 
-const tokenSchema = v.object({
-  token: absent(v.string()),
-  access_token: absent(v.string()),
-  expires_in: absent(v.pipe(v.number(), v.minValue(0))),
-})
-
-function parseToken(bytes: Buffer, url: URL): { token: string; lifetime: number } {
-  const document = parseTokenDocument(bytes, url)
-  const token = document.token || document.access_token
-  if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) throw misbehaving(url, 'answers without a token')
-  // The specification's default, and for registries that say 0 when they mean it.
-  return { token, lifetime: document.expires_in || 60 }
-}
-
-function parseTokenDocument(bytes: Buffer, url: URL): v.InferOutput<typeof tokenSchema> {
-  try {
-    return parseJson(bytes, tokenSchema, { document: 'the token' })
-  } catch (cause) {
-    if (!(cause instanceof ForerunError)) throw cause
-    throw new ForerunError('registry', `${url.host} answers with something that is not a token`, {
-      hint: misbehaving(url, '').hint ?? '',
-      cause,
+function basicCredentials(
+  { reference: { domain, path } }: Registry,
+  { challenges, credentials }: { challenges: readonly Challenge[]; credentials: Credentials | undefined },
+): { user: string; password: string } {
+  const subject = path === '' ? domain : `${domain}/${path}`
+  const isBasic = challenges.some(({ scheme }) => scheme === 'basic')
+  if (isBasic && credentials !== undefined && 'user' in credentials) return credentials
+  if (isBasic && credentials !== undefined) {
+    throw new ForerunError('unauthorized', `${domain} wants a password, and has no use for an identity token`, {
+      hint: `Log in with a password: forerun login ${domain}`,
     })
   }
+  if (credentials === undefined) {
+    throw new ForerunError('unauthorized', `${domain} wants a user and a password for ${subject}`, {
+      hint: `Check the spelling of the image, or log in: forerun login ${domain}`,
+    })
+  }
+  throw new ForerunError('unauthorized', `${domain} does not say how to prove who one is`, {
+    hint: 'forerun knows tokens (Bearer) and passwords (Basic). Check that no proxy changes its answers.',
+  })
 }

@@ -37,8 +37,12 @@ async function probe(registry: Registry, context: TransferContext): Promise<stri
 
 function mayBePlain({ settings: { tlsVerify }, reference: { domain } }: Registry): boolean {
   if (tlsVerify !== undefined) return !tlsVerify
-  const { hostname } = new URL(`https://${domain}`)
-  return hostname === 'localhost' || /^127\./.test(hostname) || hostname === '[::1]'
+  return isLoopback(new URL(`https://${domain}`))
+}
+
+/** Whether an address is this machine's own, by what it says: a name that begins with 127 is none. */
+export function isLoopback({ hostname }: URL): boolean {
+  return hostname === 'localhost' || /^127(\.\d+){3}$/.test(hostname) || hostname === '[::1]'
 }
 
 async function ping(registry: Registry, origin: string, context: TransferContext): Promise<void> {

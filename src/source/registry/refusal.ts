@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { ForerunError } from '../../errors.ts'
-import { repositoryName } from '../../image/reference.ts'
+import { type Reference, repositoryName } from '../../image/reference.ts'
 import { type Answer, chunksOf } from './answer.ts'
 import { AttemptFailure } from './failure.ts'
 import type { Registry } from './registry.ts'
@@ -8,20 +8,21 @@ import type { Registry } from './registry.ts'
 /**
  * What an answer that is no success means; reads and ends its body. Returns the error to throw: an AttemptFailure for
  * 408, 429 and 5xx; `missing` for 404; ForerunError `unauthorized` for 401 and 403, and `registry` for the rest.
+ * `identity` is who was refused, in words, where it is not whoever the registry has authorized.
  */
 export async function refusal(
   answer: Answer,
-  { registry, signal, missing }: { registry: Registry; signal: AbortSignal; missing?: ForerunError },
+  {
+    registry,
+    signal,
+    missing,
+    identity = [...registry.authorizations.values()].at(-1)?.identity,
+  }: { registry: Registry; signal: AbortSignal; missing?: ForerunError; identity?: string | undefined },
 ): Promise<ForerunError | AttemptFailure> {
   const { status, url } = answer
   const said = `${status} ${STATUS_CODES[status] ?? ''}${await detail(answer, signal)}`.trim()
-  const repository = repositoryName(registry.reference)
   if (status === 404 && missing !== undefined) return missing
-  if (status === 401 || status === 403) {
-    return new ForerunError('unauthorized', `${url.host} refuses access to ${repository} (${said})`, {
-      hint: 'Check the spelling of the image; registries hide what only some may read.',
-    })
-  }
+  if (status === 401 || status === 403) return unauthorized(registry.reference, { host: url.host, identity, said })
   if (status === 429) {
     const retryAfter = retryAfterOf(answer)
     const wait = retryAfter === undefined ? 'later' : `in ${Math.ceil(retryAfter / 1000)} s`
@@ -35,6 +36,22 @@ export async function refusal(
   })
   const isTemporary = status === 408 || (status >= 500 && status !== 501 && status !== 505)
   return isTemporary ? new AttemptFailure(failure, { retryAfter: retryAfterOf(answer) }) : failure
+}
+
+function unauthorized(
+  reference: Reference,
+  { host, identity, said }: { host: string; identity: string | undefined; said: string },
+): ForerunError {
+  const { domain, path } = reference
+  const subject = path === '' ? domain : repositoryName(reference)
+  if (identity === undefined) {
+    return new ForerunError('unauthorized', `${host} refuses access to ${subject} (${said})`, {
+      hint: `Check the spelling of the image; registries hide what only some may read. To log in: forerun login ${domain}`,
+    })
+  }
+  return new ForerunError('unauthorized', `${host} refuses ${identity} access to ${subject} (${said})`, {
+    hint: `Check the spelling of the image, the password, and what the user may do; to log in anew: forerun login ${domain}`,
+  })
 }
 
 /** The registry's own words (distribution specification, "Error Codes"), made one safe line. */

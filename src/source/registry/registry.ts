@@ -58,6 +58,8 @@ export interface Authorization {
   readonly expires: number
   /** The `WWW-Authenticate` that it answers, to get the next one. */
   readonly challenge: string
+  /** Who one is to the registry, in words for an error; undefined: nobody. */
+  readonly identity: string | undefined
 }
 
 export type RegistrySettings = ReturnType<typeof withDefaults>

@@ -1,0 +1,58 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** A file that may hold credentials. */
+export interface AuthPlace {
+  readonly path: string
+  /** `dockercfg`: the entries alone, without `auths` around them. */
+  readonly format: 'auth.json' | 'dockercfg'
+  /** Named by the user, so that it has to be there. */
+  readonly isNamed: boolean
+  /** Kept for root by whoever set up the host: those who may not read it do without. */
+  readonly isPrivate: boolean
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface AuthSurroundings {
+  /** Default: that of the process. */
+  readonly environment?: Environment
+  /** Before `/run` and `/etc`, for tests. Default: nothing. */
+  readonly root?: string
+}
+
+/**
+ * Where credentials are looked for, first to last, as containers-auth.json(5) says; after those, `/etc/containers/auth.json`,
+ * which is there at provisioning, when nobody has a home or has logged in. A file that is named (`--authfile`, `$REGISTRY_AUTH_FILE`)
+ * stands in place of all.
+ */
+export function authPlaces(authfile: string | undefined, surroundings: AuthSurroundings = {}): AuthPlace[] {
+  const { environment = process.env, root = '' } = surroundings
+  const named = authfile ?? (environment.REGISTRY_AUTH_FILE || undefined)
+  if (named !== undefined) return [{ ...place(named), isNamed: true }]
+  const home = environment.HOME || homedir()
+  return [
+    place(runtimeFile(surroundings)),
+    place(join(environment.XDG_CONFIG_HOME || join(home, '.config'), 'containers/auth.json')),
+    place(join(environment.DOCKER_CONFIG || join(home, '.docker'), 'config.json')),
+    { ...place(join(home, '.dockercfg')), format: 'dockercfg' },
+    { ...place(join(root, '/etc/containers/auth.json')), isPrivate: true },
+  ]
+}
+
+/** The file that logging in writes and logging out edits: the one named, else the first of the places. */
+export function loginFile(authfile: string | undefined, surroundings: AuthSurroundings = {}): string {
+  const { environment = process.env } = surroundings
+  return authfile ?? (environment.REGISTRY_AUTH_FILE || runtimeFile(surroundings))
+}
+
+function place(path: string): AuthPlace {
+  return { path, format: 'auth.json', isNamed: false, isPrivate: false }
+}
+
+/** In memory: gone with the next boot. */
+function runtimeFile({ environment = process.env, root = '' }: AuthSurroundings): string {
+  const directory = environment.XDG_RUNTIME_DIR
+  if (directory) return join(directory, 'containers/auth.json')
+  return join(root, `/run/containers/${process.getuid?.() ?? 0}/auth.json`)
+}
