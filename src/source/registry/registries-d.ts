@@ -85,7 +85,7 @@ function fileNames(folder: string): string[] {
 /** valibot's own object takes a list as well. */
 function mapping<Schema extends v.GenericSchema>(members: Schema) {
   return v.pipe(
-    v.custom<object>((value) => typeof value === 'object' && !Array.isArray(value), 'not a mapping'),
+    v.custom<v.InferInput<Schema>>((value) => typeof value === 'object' && !Array.isArray(value), 'not a mapping'),
     members,
   )
 }
