@@ -1,0 +1,91 @@
+import { ForerunError } from '../errors.ts'
+import { formatReference } from '../image/reference.ts'
+import type { JudgedImage, Verdict } from './judgement.ts'
+import { namedKeys } from './key-material.ts'
+import { type Policy, type Requirement, requirementsFor, type SigstoreSignedRequirement } from './policy.ts'
+import { verifySignedBy } from './signed-by.ts'
+
+/**
+ * Returns when the policy accepts the image: all requirements of its most specific scope hold. What they need is
+ * fetched only when they need it.
+ *
+ * @throws ForerunError `policy` that names the file, the scope, the requirement and what was found instead.
+ */
+export async function judgeImage(policy: Policy, image: JudgedImage): Promise<void> {
+  const { requirements, place } = requirementsFor(policy, image)
+  for (const requirement of requirements) {
+    const verdict = await judge(requirement, image)
+    if (!verdict.accepted) throw refusal({ policy, place, image, requirement, reasons: verdict.reasons })
+  }
+}
+
+async function judge(requirement: Requirement, image: JudgedImage): Promise<Verdict> {
+  switch (requirement.type) {
+    case 'insecureAcceptAnything':
+      return { accepted: true }
+    case 'reject':
+      return { accepted: false, reasons: [] }
+    case 'signedBy':
+      return verifySignedBy(requirement, image)
+    case 'sigstoreSigned':
+      return { accepted: false, reasons: ['signatures of Sigstore cannot be verified yet'] }
+  }
+}
+
+function refusal(found: {
+  policy: Policy
+  place: string
+  image: JudgedImage
+  requirement: Requirement
+  reasons: readonly string[]
+}): ForerunError {
+  const { policy, place, image, requirement, reasons } = found
+  const { reference } = image
+  const name = reference === undefined ? 'the image' : formatReference(reference)
+  const source = `${policy.file ?? 'policy.json'} (${place})`
+  if (requirement.type === 'reject') {
+    return new ForerunError('policy', `${name} is not accepted: ${source} rejects it`, {
+      hint: `To accept what is from there, see: ${addCommand(image)}`,
+    })
+  }
+  const signatures = reasons.length === 0 ? 'found none' : `found ${reasons.length}: ${shownReasons(reasons)}`
+  const message = `${name} is not accepted: ${source} wants ${described(requirement)}; ${signatures}`
+  return new ForerunError('policy', message, { hint: reasons.length === 0 ? noneHint(requirement) : someHint })
+}
+
+const someHint =
+  'If another key or another name is right, say so in policy.json (forerun trust show); else do not use the image.'
+
+function noneHint(requirement: Requirement): string {
+  return requirement.type === 'sigstoreSigned'
+    ? 'Sign it with cosign, and set use-sigstore-attachments for its registry in /etc/containers/registries.d.'
+    : 'Say where its signatures are with lookaside in /etc/containers/registries.d (forerun trust add --lookaside URL).'
+}
+
+function addCommand({ scopes }: JudgedImage): string {
+  return `forerun trust add --help${scopes[1] === undefined ? '' : `, and use the scope ${scopes[1]}`}`
+}
+
+function described(requirement: Requirement): string {
+  if (requirement.type === 'signedBy') return `a signature by the key ${namedKeys(requirement.keys)}`
+  return requirement.type === 'sigstoreSigned' ? `a Sigstore signature by ${describedAuthority(requirement)}` : ''
+}
+
+function describedAuthority({ authority }: SigstoreSignedRequirement): string {
+  switch (authority.kind) {
+    case 'keys':
+      return `the key ${namedKeys(authority.keys)}`
+    case 'fulcio':
+      return `${[authority.subjectEmail, authority.buildSignerUri].filter(Boolean).join(' and ')} of ${authority.oidcIssuer}`
+    case 'pki':
+      return [authority.subjectEmail, authority.subjectHostname].filter(Boolean).join(' and ')
+  }
+}
+
+/** A store may hold any number of them. */
+const mostReasons = 5
+
+function shownReasons(reasons: readonly string[]): string {
+  const more = reasons.length - mostReasons
+  return [...reasons.slice(0, mostReasons), ...(more > 0 ? [`and ${more} more`] : [])].join(', ')
+}
