@@ -1,16 +1,16 @@
 import { type Command, Option } from 'commander'
+import type { SourceOptions } from '../../operations/context.ts'
 import type { InstallRequest, InstallResult } from '../../operations/install.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { collect, withTlsOption } from './options.ts'
+import { collect, withPlatformOption, withSourceOptions } from './options.ts'
 
-interface Options {
+interface Options extends SourceOptions {
   name?: string
   set?: string[]
   runtime?: string
   rootfs?: string
   display?: boolean
   now?: boolean
-  tlsVerify?: boolean
   systemPackage: InstallRequest['systemPackage']
 }
 
@@ -39,7 +39,8 @@ export function installCommand(session: Session): Command {
         .choices(['auto', 'build', 'no', 'yes'])
         .default('auto'),
     )
-  return withTlsOption(installing).action((image: string, options: Options) =>
+  withPlatformOption(installing, 'install the image for this platform, which the host has to be able to run')
+  return withSourceOptions(installing).action((image: string, options: Options) =>
     perform(
       session,
       async (context) => {

@@ -59,8 +59,22 @@ export function withListOptions(
     .option('--no-trunc', about.whole)
 }
 
-/** Adds the option of commands that fetch. */
-export function withTlsOption(fetching: Command): Command {
+/** Adds the options of commands that reach images elsewhere: those of `SourceOptions` but the platform. */
+export function withSourceOptions(fetching: Command): Command {
+  return withTlsOptions(fetching)
+    .option('--authfile <FILE>', 'take credentials from this file, and look nowhere else')
+    .option('--creds <USER[:PASSWORD]>', 'credentials for the registry, in place of those that are stored')
+}
+
+/** Adds the options of commands that speak with a registry. */
+export function withTlsOptions(speaking: Command): Command {
   const option = new Option('--tls-verify [BOOL]', 'check certificates; false also allows plain HTTP')
-  return fetching.addOption(option.argParser(parseBoolean))
+  return speaking
+    .addOption(option.argParser(parseBoolean))
+    .option('--cert-dir <DIR>', 'a folder of certificates (*.crt, *.cert, *.key), in place of certs.d')
+}
+
+/** Adds the option of commands that take one image of many. @param use what it is for, in a user's words. */
+export function withPlatformOption(choosing: Command, use: string): Command {
+  return choosing.option('--platform <OS/ARCH[/VARIANT]>', `${use} (default: this host's)`)
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import type { SourceOptions } from '../../operations/context.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { withTlsOption } from './options.ts'
+import { withPlatformOption, withSourceOptions } from './options.ts'
 
 export function pullCommand(session: Session): Command {
   const fetching = resultCommand('pull', {
@@ -8,17 +9,18 @@ export function pullCommand(session: Session): Command {
     examples: [
       'forerun pull registry.example.com/etcd:3.5',
       'forerun pull --tls-verify=false registry.example.com:5000/etcd',
+      'forerun pull --platform linux/arm64 --creds ann registry.example.com/etcd',
     ],
   })
-  return withTlsOption(fetching.argument('<IMAGE>', 'an image in a registry')).action(
-    (image: string, options: { tlsVerify?: boolean }) =>
-      perform(
-        session,
-        async (context) => {
-          const { pull } = await import('../../operations/pull.ts')
-          return pull(image, options, context)
-        },
-        (result) => result.id,
-      ),
+  withPlatformOption(fetching.argument('<IMAGE>', 'an image in a registry'), 'fetch the image for this platform')
+  return withSourceOptions(fetching).action((image: string, options: SourceOptions) =>
+    perform(
+      session,
+      async (context) => {
+        const { pull } = await import('../../operations/pull.ts')
+        return pull(image, options, context)
+      },
+      (result) => result.id,
+    ),
   )
 }
