@@ -78,15 +78,20 @@ function runBounded(program: string, words: readonly string[]): Promise<GpgResul
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, {
       stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
-      timeout: longest,
-      killSignal: 'SIGKILL',
       env: { PATH: process.env.PATH, LC_ALL: 'C' },
     })
     const stop = (): void => void child.kill('SIGKILL')
+    // Node's own time limit would keep the process alive where there is no such program.
+    const timer = setTimeout(stop, longest)
     const text = collect(child.stdout, { limit: largestSignature, stop })
     const status = collect(child.stdio[3] as Readable, { limit: largestStatus, stop })
-    child.on('error', (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? resolve(undefined) : reject(error)))
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer)
+      if (error.code === 'ENOENT') resolve(undefined)
+      else reject(error)
+    })
     child.on('close', (code) => {
+      clearTimeout(timer)
       resolve({ status: Buffer.concat(status).toString('latin1'), text: Buffer.concat(text), isClean: code === 0 })
     })
   })
