@@ -26,7 +26,7 @@ export interface ImageRecord {
    * Where it was pulled from, latest first, as `formatLocation` writes it: what of it the store did not keep can be had
    * there again, as far as that still exists.
    */
-  readonly origins?: readonly string[]
+  readonly origins: readonly string[]
 }
 
 /** All images of the store; none for a store that is not there yet. @throws ForerunError `store` for a damaged index. */
@@ -53,8 +53,9 @@ const indexSchema = v.object({
       transferSize: v.number(),
       treeSize: v.number(),
       pulled: v.number(),
-      // Stores of 0.1 do not have it.
+      // Stores of 0.1 do not have these.
       origins: v.optional(v.array(v.string()), []),
+      accepted: v.optional(v.array(v.string()), []),
     }),
   ),
 })
