@@ -3,6 +3,8 @@ import { ForerunError } from '../errors.ts'
 import { containersCommand } from './commands/containers.ts'
 import { imagesCommand } from './commands/images.ts'
 import { installCommand } from './commands/install.ts'
+import { loginCommand } from './commands/login.ts'
+import { logoutCommand } from './commands/logout.ts'
 import { pullCommand } from './commands/pull.ts'
 import { runCommand } from './commands/run.ts'
 import { stopCommand } from './commands/stop.ts'
@@ -45,6 +47,8 @@ function program(session: Session): Command {
     containersCommand(session),
     pullCommand(session),
     imagesCommand(session),
+    loginCommand(session),
+    logoutCommand(session),
   ]) {
     root.addCommand(command)
   }

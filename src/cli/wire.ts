@@ -3,6 +3,7 @@ import type { Emit } from '../events.ts'
 import { hostPaths } from '../host/paths.ts'
 import type { Context } from '../operations/context.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
+import { passwordPrompt } from './prompt.ts'
 import { version } from './version.ts'
 
 /** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */
@@ -17,10 +18,13 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     emit,
     signal,
     candidates: async (location) => [location],
-    source: async (location, { tlsVerify }) => {
+    source: async (location, { tlsVerify, authfile, creds }) => {
       if (location.transport !== 'docker') throw new Error('not yet')
       const { registrySource } = await import('../source/registry/registry-source.ts')
-      const options = { ...settings.registry, userAgent: `forerun/${version}` }
+      const { credentialSource } = await import('../source/registry/credentials.ts')
+      const registry = location.reference.domain
+      const credentials = credentialSource({ authfile, creds, registry, askPassword: passwordPrompt(signal) })
+      const options = { ...settings.registry, userAgent: `forerun/${version}`, credentials }
       return registrySource(location.reference, tlsVerify === undefined ? options : { ...options, tlsVerify })
     },
     async manager() {

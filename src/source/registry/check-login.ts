@@ -1,0 +1,42 @@
+import type { TransferContext } from '../source.ts'
+import { dropBody } from './answer.ts'
+import { answerChallenge } from './authorization.ts'
+import { follow } from './follow.ts'
+import { findOrigin } from './origin.ts'
+import { refusal } from './refusal.ts'
+import { type Credentials, openRegistry, type Registry, type RegistryOptions } from './registry.ts'
+import { withRetries } from './retries.ts'
+
+/**
+ * Asks a registry whether it takes the credentials (distribution specification, "Determining Support"). One that asks
+ * nobody for a name takes any.
+ *
+ * @throws ForerunError `unauthorized` when it does not, else as fetching does.
+ */
+export async function checkLogin(
+  domain: string,
+  { credentials, ...options }: Omit<RegistryOptions, 'credentials'> & { credentials: Credentials },
+  context: TransferContext,
+): Promise<void> {
+  const registry = openRegistry({ domain, path: '' }, { ...options, credentials: async () => credentials })
+  try {
+    const url = new URL('/v2/', await findOrigin(registry, context))
+    await withRetries(registry, url, { context, attempt: () => attempt(registry, url, context) })
+  } finally {
+    await registry.dispatcher.close()
+  }
+}
+
+async function attempt(registry: Registry, url: URL, context: TransferContext): Promise<void> {
+  const scope = { actions: 'pull' } as const
+  let answer = await follow(registry, url, { headers: {}, context })
+  registry.reached = true
+  if (answer.status === 401) {
+    dropBody(answer)
+    const challenge = answer.header('www-authenticate')
+    const authorization = await answerChallenge(registry, context, { challenge, used: undefined, scope })
+    answer = await follow(registry, url, { headers: { authorization }, context })
+  }
+  if (answer.status !== 200) throw await refusal(answer, { registry, signal: context.signal })
+  dropBody(answer)
+}
