@@ -57,7 +57,8 @@ export function checkDigest(bytes: Buffer, claim: Digest | undefined, document: 
   })
 }
 
-function checkSize(bytes: Buffer, { digest, size }: Descriptor): void {
+/** @throws ForerunError `digest` for a document whose size is not what its index says. */
+export function checkSize(bytes: Buffer, { digest, size }: Descriptor): void {
   if (bytes.length === size) return
   throw new ForerunError('digest', `the manifest ${digest} has ${bytes.length} bytes where its index says ${size}`, {
     hint: 'The index is damaged. Push the image again.',

@@ -1,0 +1,74 @@
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemFault, unreadable } from './file-fault.ts'
+import { readRange } from './file-range.ts'
+import type { ImageFiles } from './image-files.ts'
+
+/**
+ * The files below a folder. The folder itself may be reached through symbolic links; below it none is followed, so that an
+ * image from a stranger cannot name a file outside.
+ */
+export function folderFiles(path: string): ImageFiles {
+  return {
+    path,
+    size: (name) => fileSize(path, name),
+    read: (name, _context, { offset = 0 } = {}) => readFile(join(path, name), offset),
+    forwardPosition: () => undefined,
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+async function fileSize(folder: string, name: string): Promise<number | undefined> {
+  await checkFolder(folder)
+  const parts = name.split('/')
+  for (const [index] of parts.entries()) {
+    const path = join(folder, ...parts.slice(0, index + 1))
+    const found = await lstat(path).catch(absent)
+    if (found === undefined) return undefined
+    const isLast = index === parts.length - 1
+    if (isLast ? found.isFile() : found.isDirectory()) {
+      if (isLast) return found.size
+      continue
+    }
+    if (found.isSymbolicLink()) throw systemFault(path, { code: 'ELOOP' })
+    throw unreadable(path, `is no ${isLast ? 'regular file' : 'folder'}`)
+  }
+  return undefined
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch((cause: unknown) => {
+    throw systemFault(folder, cause)
+  })
+  if (found.isDirectory()) return
+  throw unreadable(folder, 'is no folder', {
+    hint: 'For an image in one file write oci-archive:FILE or docker-archive:FILE.',
+  })
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
+async function* readFile(path: string, offset: number): AsyncGenerator<Buffer, void, undefined> {
+  await using file = await openRegularFile(path, constants.O_NOFOLLOW)
+  yield* readRange(file, path, { start: offset, end: Number.POSITIVE_INFINITY })
+}
+
+/** Opens a file to be read; a pipe or a device is refused at once, and not waited for. @throws ForerunError `archive` */
+export async function openRegularFile(path: string, flags = 0): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags).catch((cause: unknown) => {
+    throw systemFault(path, cause)
+  })
+  const found = await file.stat()
+  if (found.isFile()) return file
+  await file.close()
+  const kind = found.isDirectory() ? 'folder' : found.isFIFO() ? 'pipe' : 'device'
+  throw unreadable(path, `is a ${kind}, not a file`, {
+    hint:
+      kind === 'folder'
+        ? 'For a folder write oci:DIR or dir:DIR.'
+        : 'Write the image to a file first: it is read more than once.',
+  })
+}
