@@ -3,6 +3,7 @@ import type { ImageLocation } from '../image/location.ts'
 import { parseReference } from '../image/reference.ts'
 import type { ImageSignatures } from '../image/signature.ts'
 import type { ImageSource, ResolvedManifest, TransferContext } from '../source/source.ts'
+import { acceptanceOf } from '../trust/acceptance.ts'
 import { judgeImage } from '../trust/judge.ts'
 import { readPolicy } from '../trust/read-policy.ts'
 import { referenceOf, scopesOf } from '../trust/scopes.ts'
@@ -35,6 +36,14 @@ export function acceptImage(
       signatures,
     })
   }
+}
+
+/**
+ * What an image from there has to have met to be used as it is in the store, without being judged again; undefined when
+ * nothing is required.
+ */
+export function neededAcceptance(location: ImageLocation): string | undefined {
+  return acceptanceOf(readPolicy(), { transport: location.transport, scopes: scopesOf(location) })
 }
 
 /** What registries.conf made of a short name is known only from the answer. */

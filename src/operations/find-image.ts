@@ -1,6 +1,7 @@
 import { ForerunError } from '../errors.ts'
 import { formatFullLocation, formatLocation, type ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
+import { acceptImage } from './accept-image.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { type ResolvedImage, resolveImage, wantedPlatform } from './resolve-image.ts'
 
@@ -31,7 +32,7 @@ export async function findImage(
     await using opened = new AsyncDisposableStack()
     const source = opened.use(await context.source(candidate, options))
     try {
-      const accept = async () => {}
+      const accept = options.judged === false ? async () => {} : acceptImage(candidate, source, context)
       const image = await resolveImage(source, platform, { context, accept })
       const owned = opened.move()
       return { location: candidate, image, source, [Symbol.asyncDispose]: () => owned.disposeAsync() }

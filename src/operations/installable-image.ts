@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import type { ImageFiles } from '../bundle/image-files.ts'
 import { ForerunError } from '../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../image/configuration.ts'
-import { formatFullLocation, type ImageLocation } from '../image/location.ts'
+import { formatFullLocation, type ImageLocation, parseLocation } from '../image/location.ts'
 import { parsePlatform, runsOn } from '../image/platform.ts'
 import { formatReference } from '../image/reference.ts'
 import { findImages, openImage, wholeImage } from '../store/image.ts'
@@ -11,6 +11,7 @@ import { objectPath } from '../store/object.ts'
 import { scanTree } from '../store/scan-tree.ts'
 import { pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, FileNode } from '../tree/node.ts'
+import { neededAcceptance } from './accept-image.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { imageFiles } from './image-files.ts'
 import { labelOf } from './images.ts'
@@ -71,15 +72,20 @@ export async function throwawayStore(wanted: Wanted, context: Context): Promise<
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** The stored image that would be installed as it is: whole, and for the platform that was asked for. */
+/** The stored image that would be installed as it is: whole, for the platform that was asked for, and accepted by the policy as it is now. */
 async function storedImage({ location, sourceOptions }: Wanted, context: Context): Promise<PulledImage | undefined> {
   const record = await storedRecord(location, context)
-  if (record === undefined) return undefined
+  if (record === undefined || !isAccepted(record)) return undefined
   const image = wholeImage(context.paths.store, record)
   const { platform } = sourceOptions
   const isWanted =
     image !== undefined && (platform === undefined || runsOn(image.configuration, parsePlatform(platform)))
   return isWanted ? record : undefined
+}
+
+function isAccepted({ name, accepted }: PulledImage): boolean {
+  const needed = neededAcceptance(parseLocation(name))
+  return needed === undefined || accepted.includes(needed)
 }
 
 /** Only a registry's name says which image of the store is meant; other places are looked at again. */

@@ -6,6 +6,7 @@ import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '..
 import { writeLayerTree } from '../store/layer-tree.ts'
 import { keepPartialBlob, removePartialBlob, removePartialBlobs } from '../store/partial-blob.ts'
 import { openStaging } from '../store/staging.ts'
+import { neededAcceptance } from './accept-image.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { fetchLayers } from './fetch-layers.ts'
 import { type FoundImage, findImage } from './find-image.ts'
@@ -66,7 +67,7 @@ async function importImage({ location, image, source }: FoundImage, context: Con
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)
   writeBlob(store, image.digest, image.bytes)
   writeBlob(store, image.manifest.config.digest, image.configurationBytes)
-  return enterImage(store, image, { origin: originOf(location), treeSize: layers.size })
+  return enterImage(store, image, { location, treeSize: layers.size })
 }
 
 /** How to find the place again, from any folder. */
@@ -91,7 +92,7 @@ function forgetPartialBlobs(image: ResolvedImage, { paths: { store } }: Context)
 function enterImage(
   store: string,
   image: ResolvedImage,
-  { origin, treeSize }: { origin: string; treeSize: number },
+  { location, treeSize }: { location: ImageLocation; treeSize: number },
 ): ImageRecord {
   const index = readImageIndex(store)
   const before = index.find(({ manifest }) => manifest === image.digest)
@@ -103,7 +104,10 @@ function enterImage(
     transferSize: image.manifest.layers.reduce((sum, { size }) => sum + size, 0),
     treeSize,
     pulled: Math.floor(Date.now() / 1000),
-    origins: [...new Set([origin, ...(before?.origins ?? [])])],
+    origins: [...new Set([originOf(location), ...(before?.origins ?? [])])],
+    accepted: [...new Set([neededAcceptance(location), ...(before?.accepted ?? [])])].filter(
+      (one) => one !== undefined,
+    ),
   }
   const others = index
     .filter(({ manifest }) => manifest !== record.manifest)

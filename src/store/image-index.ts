@@ -27,6 +27,8 @@ export interface ImageRecord {
    * there again, as far as that still exists.
    */
   readonly origins: readonly string[]
+  /** What trust policies required of it, and was met, as `acceptanceOf` writes it. */
+  readonly accepted: readonly string[]
 }
 
 /** All images of the store; none for a store that is not there yet. @throws ForerunError `store` for a damaged index. */

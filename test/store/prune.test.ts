@@ -46,7 +46,7 @@ function descriptor(mediaType: string, bytes: Buffer) {
 }
 
 function enter(store: string): void {
-  const sizes = { transferSize: 0, treeSize: 0, pulled: 0, origins: [] }
+  const sizes = { transferSize: 0, treeSize: 0, pulled: 0, origins: [], accepted: [] }
   const digests = { manifest: digestOf(manifest), id: digestOf(configuration), diffIds: [] }
   writeImageIndex(store, [{ ...digests, ...sizes, names: ['registry.example/app:1'] }])
 }
