@@ -8,7 +8,7 @@ import { type Certificates, makeCertificates } from './certificates.ts'
 import type { LabImage } from './image.ts'
 import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
 import { ensurePackages } from './packages.ts'
-import { type StartedProcess, started } from './process.ts'
+import { execute, type StartedProcess, started } from './process.ts'
 import { startTokenServer, type TokenServer } from './token-server.ts'
 
 /**
@@ -19,6 +19,7 @@ import { startTokenServer, type TokenServer } from './token-server.ts'
  *
  *     await using registry = await startRegistry({ tls: true })            // hosts need the content of registry.caFile
  *     await using registry = await startRegistry({ auth: 'token', users: { ann: 'secret' }, anonymousPull: true })
+ *     await using registry = await startRegistry({ auth: 'htpasswd', users: { ann: 'secret' } })
  *     await registry.stop(); await registry.start()                        // gone, and back on the same port
  */
 export interface LabRegistry extends AsyncDisposable {
@@ -45,17 +46,21 @@ export interface LabRegistry extends AsyncDisposable {
 
 export interface RegistryOptions {
   readonly tls?: boolean
-  readonly auth?: 'token'
+  /** `htpasswd`: the registry's own Basic mode. */
+  readonly auth?: 'token' | 'htpasswd'
   /** Name -> password. */
   readonly users?: Readonly<Record<string, string>>
-  /** With `auth`: whether pulling needs no name. Default false. */
+  /** With `auth: 'token'`: identity token -> name. */
+  readonly identityTokens?: Readonly<Record<string, string>>
+  /** With `auth: 'token'`: whether pulling needs no name. Default false. */
   readonly anonymousPull?: boolean
   /** Of the tokens, in seconds. Default 300. */
   readonly tokenLifetime?: number
 }
 
 export async function startRegistry(options: RegistryOptions = {}): Promise<LabRegistry> {
-  await ensurePackages(['docker-registry', 'openssl'])
+  const packages = options.auth === 'htpasswd' ? ['apache2-utils'] : []
+  await ensurePackages(['docker-registry', 'openssl', ...packages])
   const folder = await labFolder()
   const registry = new DebianRegistry(folder, options)
   try {
@@ -106,15 +111,21 @@ class DebianRegistry implements LabRegistry {
   }
 
   async prepare(): Promise<void> {
-    const { tls, auth, users = {}, anonymousPull = false, tokenLifetime = 300 } = this.#options
+    const { tls, auth, users = {}, identityTokens = {}, anonymousPull = false, tokenLifetime = 300 } = this.#options
     if (tls === true || auth === 'token') this.#certificates = await makeCertificates(this.#folder)
     if (this.caFile !== undefined) this.#agent = new Agent({ connect: { ca: readFileSync(this.caFile) } })
     if (auth === 'token' && this.#certificates !== undefined) {
       const certificates = this.#certificates
       const lifetime = tokenLifetime
-      this.tokenServer = await startTokenServer({ service, issuer, certificates, users, anonymousPull, lifetime })
+      const who = { users, identityTokens, anonymousPull }
+      this.tokenServer = await startTokenServer({ service, issuer, certificates, ...who, lifetime })
     }
+    if (auth === 'htpasswd') await writeFile(this.#passwordFile, await passwordLines(users))
     this.#port = await freePort()
+  }
+
+  get #passwordFile(): string {
+    return join(this.#folder, 'htpasswd')
   }
 
   async start(): Promise<void> {
@@ -203,7 +214,15 @@ class DebianRegistry implements LabRegistry {
           token: { realm: this.tokenServer.realm, service, issuer, rootcertbundle: certificates?.caFile },
         },
       }),
+      ...(this.#options.auth === 'htpasswd' && {
+        auth: { htpasswd: { realm: service, path: this.#passwordFile } },
+      }),
     }
+  }
+
+  #basic(): string {
+    const [[user, password] = []] = Object.entries(this.#options.users ?? {})
+    return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   }
 
   async #answers(): Promise<boolean> {
@@ -228,6 +247,7 @@ class DebianRegistry implements LabRegistry {
       headers: {
         ...(options.type && { 'content-type': options.type }),
         ...(this.tokenServer && { authorization: `Bearer ${this.tokenServer.token(access)}` }),
+        ...(this.#options.auth === 'htpasswd' && { authorization: this.#basic() }),
       },
       ...(options.body && { body: options.body }),
     })
@@ -235,6 +255,14 @@ class DebianRegistry implements LabRegistry {
     if (!options.accepted.includes(response.status)) throw new Error(`${method} ${path}: ${response.status} ${text}`)
     return response
   }
+}
+
+/** With bcrypt, the only kind that the registry takes. */
+async function passwordLines(users: Readonly<Record<string, string>>): Promise<string> {
+  const lines = Object.entries(users).map(async ([user, password]) => {
+    return (await execute(['htpasswd', '-nBi', user], { input: password })).stdout.trim()
+  })
+  return `${(await Promise.all(lines)).join('\n')}\n`
 }
 
 /** A port that nobody listens on; another may take it before it is used, which then fails loudly. */

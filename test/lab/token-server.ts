@@ -2,6 +2,7 @@ import { createSign, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { type Certificates, certificateDer } from './certificates.ts'
 
 /** What a bearer of the token may do, in the words of the distribution project's "Token Authentication Implementation". */
@@ -14,7 +15,7 @@ export interface Access {
 export interface TokenServer extends AsyncDisposable {
   readonly realm: string
   /** The requests so far: method, path and query, and who asked. */
-  readonly requests: readonly { readonly url: string; readonly user: string | undefined }[]
+  readonly requests: readonly { readonly method: string; readonly url: string; readonly user: string | undefined }[]
   /** A token without asking, as the lab's own pushes need. */
   token(access: readonly Access[]): string
 }
@@ -25,27 +26,37 @@ export interface TokenServerOptions {
   readonly certificates: Certificates
   /** Name -> password. They may push and pull. */
   readonly users: Readonly<Record<string, string>>
+  /** Identity token -> name. They serve in place of a password, by POST. */
+  readonly identityTokens?: Readonly<Record<string, string>>
   /** Whether one without a name may pull. */
   readonly anonymousPull: boolean
   /** Seconds. */
   readonly lifetime: number
 }
 
-/** A token server on loopback. What is not permitted is left out of the token, as the real ones do; a wrong password is 401. */
+/**
+ * A token server on loopback, of the distribution project's protocols: by GET with a password, and "OAuth2 Token Authentication"
+ * with an identity token. What is not permitted is left out of the token, as the real ones do; a wrong password is 401.
+ */
 export async function startTokenServer(options: TokenServerOptions): Promise<TokenServer> {
-  const requests: { url: string; user: string | undefined }[] = []
-  const server = createServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://localhost')
-    const [user, password] = basicCredentials(request.headers.authorization)
-    requests.push({ url: request.url ?? '', user })
-    if (user !== undefined && options.users[user] !== password) {
-      response.writeHead(401, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ details: 'incorrect username or password' }))
-      return
-    }
-    const access = url.searchParams.getAll('scope').flatMap((scope) => permitted(scope, { user, ...options }))
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ token: sign(access, options), expires_in: options.lifetime }))
+  const requests: { method: string; url: string; user: string | undefined }[] = []
+  const server = createServer(async (request, response) => {
+    const { method = 'GET', url = '/', headers } = request
+    const answer = (status: number, document: object) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(document))
+    const form = new URLSearchParams(await text(request))
+    const isPost = method === 'POST'
+    const [user, isKnown] = isPost ? identified(form, options) : named(headers.authorization, options)
+    requests.push({ method, url, user })
+    if (!isKnown) return answer(401, { details: 'incorrect username or password' })
+    const scopes = isPost
+      ? (form.get('scope') ?? '').split(' ').filter((scope) => scope !== '')
+      : new URL(url, 'http://localhost').searchParams.getAll('scope')
+    const token = sign(
+      scopes.flatMap((scope) => permitted(scope, { user, ...options })),
+      options,
+    )
+    answer(200, { [isPost ? 'access_token' : 'token']: token, expires_in: options.lifetime })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -58,6 +69,17 @@ export async function startTokenServer(options: TokenServerOptions): Promise<Tok
         server.closeAllConnections()
       }),
   }
+}
+
+/** Who asks, by a password, and whether that is so. */
+function named(authorization: string | undefined, { users }: TokenServerOptions): [string | undefined, boolean] {
+  const [user, password] = basicCredentials(authorization)
+  return [user, user === undefined || users[user] === password]
+}
+
+function identified(form: URLSearchParams, { identityTokens = {} }: TokenServerOptions): [string | undefined, boolean] {
+  const user = identityTokens[form.get('refresh_token') ?? '']
+  return [user, form.get('grant_type') === 'refresh_token' && user !== undefined]
 }
 
 function basicCredentials(header: string | undefined): [string, string] | [undefined, undefined] {
