@@ -21,8 +21,10 @@ interface ConfigurationTemplate {
   readonly template: Template
 }
 
+type TextFiles = Pick<ImageFiles, 'read'>
+
 /** @throws ForerunError `exports` or `template` for a file that is malformed whatever the values. */
-export function readExports(files: ImageFiles): Exports {
+export function readExports(files: TextFiles): Exports {
   const manifest = parseExportsManifest(readText(files, exportsManifestFile) ?? '{}')
   const configuration = readText(files, configurationFile)
   const template = configuration === undefined ? readTemplate(files, `${configurationFile}.template`) : undefined
@@ -40,7 +42,7 @@ export function readExports(files: ImageFiles): Exports {
 }
 
 /** Every variable of the templates, those of installed files and new names too, in the order of their first use. */
-export function exportedVariables(exports: Exports, files: ImageFiles): string[] {
+export function exportedVariables(exports: Exports, files: TextFiles): string[] {
   const installed = exports.manifest.installedFilesTemplate.flatMap((path) => {
     const content = files.read(byteString(posix.join('/exports/hostfs', path)))
     return content === undefined ? [] : [parseTemplate(content.toString('latin1'), path)]
@@ -57,12 +59,12 @@ export function exportedVariables(exports: Exports, files: ImageFiles): string[]
 
 const configurationFile = '/exports/config.json'
 
-function readTemplate(files: ImageFiles, file: string): Template | undefined {
+function readTemplate(files: TextFiles, file: string): Template | undefined {
   const text = readText(files, file)
   return text === undefined ? undefined : parseTemplate(text, file)
 }
 
-function readText(files: ImageFiles, file: string): string | undefined {
+function readText(files: TextFiles, file: string): string | undefined {
   const content = files.read(byteString(file))
   if (content === undefined) return undefined
   try {

@@ -51,7 +51,7 @@ function addEntry(root: DirectoryNode, entry: StoredEntry): void {
   else parent.children.set(name, newNode(root, entry))
 }
 
-function newNode(root: DirectoryNode, entry: StoredEntry): TreeNode {
+export function newNode(root: DirectoryNode, entry: StoredEntry): TreeNode {
   const { kind, metadata } = entry
   switch (kind) {
     case 'file':

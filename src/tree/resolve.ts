@@ -34,7 +34,7 @@ export function resolveDirectory(root: DirectoryNode, path: ByteString): Directo
 }
 
 /** As many symbolic links as Linux follows in one path. */
-const maximumLinks = 40
+export const maximumLinks = 40
 
 function walk(
   root: DirectoryNode,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import type { ImageInfo } from '../../src/operations/image-info.ts'
 import type { DeleteImagesResult, ImageRow } from '../../src/operations/images.ts'
+import type { ImageInspection } from '../../src/operations/inspect-image.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import type { LabImage } from '../lab/image.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
@@ -110,7 +110,7 @@ test('info tells the labels and the variables with and without a default', async
   assert.match(stdout, /^atomic\.summary: a service$/m)
   assert.match(stdout, /^Template variables with default value, but overridable with --set:\nGIVEN: here$/m)
   assert.match(stdout, /^Template variables that has no default value, and must be set with --set:\nWANTED$/m)
-  const { json } = await lab.must<ImageInfo>('images', 'info', '--json', service.imageIds[0]?.slice(7, 15) ?? '')
+  const { json } = await lab.must<ImageInspection>('images', 'info', '--json', service.imageIds[0]?.slice(7, 15) ?? '')
   assert.deepEqual([json.variables, json.required, json.names], [{ GIVEN: 'here' }, ['WANTED'], [reference]])
 })
 
