@@ -43,14 +43,20 @@ function unauthorized(
   { host, identity, said }: { host: string; identity: string | undefined; said: string },
 ): ForerunError {
   const { domain, path } = reference
-  const subject = path === '' ? domain : repositoryName(reference)
+  const again = `forerun login ${domain}`
+  if (path === '') {
+    return new ForerunError('unauthorized', `${domain} does not take ${identity ?? 'one without a name'} (${said})`, {
+      hint: 'Check the user and the password. Some registries want a token, made on their pages, in place of the password.',
+    })
+  }
+  const subject = repositoryName(reference)
   if (identity === undefined) {
     return new ForerunError('unauthorized', `${host} refuses access to ${subject} (${said})`, {
-      hint: `Check the spelling of the image; registries hide what only some may read. To log in: forerun login ${domain}`,
+      hint: `Check the spelling of the image; registries hide what only some may read. To log in: ${again}`,
     })
   }
   return new ForerunError('unauthorized', `${host} refuses ${identity} access to ${subject} (${said})`, {
-    hint: `Check the spelling of the image, the password, and what the user may do; to log in anew: forerun login ${domain}`,
+    hint: `Check the spelling of the image, the password, and what the user may do. To log in anew: ${again}`,
   })
 }
 
