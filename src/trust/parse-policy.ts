@@ -79,7 +79,13 @@ function describe(issue: v.BaseIssue<unknown>): string {
   if (issue.expected === 'never') return `${place} is not known`
   if (issue.input === undefined) return `${place} is missing`
   if (issue.kind === 'validation') return `${place}: ${issue.message}`
-  return `${place} is ${shown(issue.received)}, not ${shown(issue.expected ?? '')}`
+  return `${place} is ${wordOf(issue.received)}, not ${wordOf(issue.expected ?? '')}`
+}
+
+/** From valibot's words: `Array`, `(("a" | "b") | "c")`. */
+function wordOf(text: string): string {
+  const shapes: Readonly<Record<string, string>> = { Array: 'a list', Object: 'an object', unknown: 'an object' }
+  return shapes[text] ?? shown(text.replace(/[()]/g, '').replaceAll(' | ', ' or '))
 }
 
 /** `transports.docker["registry.example/team"][0].keyPath` */
