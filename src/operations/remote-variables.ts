@@ -103,9 +103,9 @@ function storedTree(store: string, diffId: Digest): readonly StoredEntry[] | und
 
 /** From the top; all in its own order from a source that can only be read forwards. */
 function readingOrder(layers: readonly Layer[], source: ImageSource): Layer[] {
-  const unread = layers.filter(({ entries }) => entries === undefined).reverse()
+  const unread = layers.filter(({ entries }) => entries === undefined)
   const order = source.forwardOrder?.(unread.map(({ descriptor }) => descriptor))
-  if (order === undefined) return unread
+  if (order === undefined) return unread.reverse()
   return unread.sort((a, b) => order.indexOf(a.descriptor) - order.indexOf(b.descriptor))
 }
 

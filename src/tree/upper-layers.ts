@@ -137,9 +137,14 @@ function addEntry(
     const present = parent.children.get(name)
     const directory = present?.kind === 'directory' ? present : addDirectory(tree, parent, name)
     directory.metadata = entry.metadata
-  } else if (entry.kind === 'hardlink' && walk(tree, entry.target, { followLast: false }) === 'unknown') {
+  } else if (entry.kind === 'hardlink' && !isLinkable(walk(tree, entry.target, { followLast: false }))) {
     forgetName(tree, parent, name)
   } else parent.children.set(name, newNode(tree.root, entry))
+}
+
+/** What is malformed shows when all layers are read. */
+function isLinkable(target: TreeNode | undefined | 'unknown'): boolean {
+  return target !== undefined && target !== 'unknown' && target.kind !== 'directory'
 }
 
 function removeName(tree: UpperTree, directory: DirectoryNode, name: ByteString): void {

@@ -25,6 +25,8 @@ export interface ImageOptions {
   readonly annotations?: Readonly<Record<string, string>>
   /** RFC 3339. Default 1970, so that an image built twice has one digest. */
   readonly created?: string
+  /** Of the configuration. */
+  readonly history?: readonly object[]
 }
 
 /** Assembles an image of layers, base first. */
@@ -148,6 +150,7 @@ function configurationOf(layers: readonly Layer[], platform: string, options: Im
     created: options.created ?? '1970-01-01T00:00:00Z',
     ...platformOf(platform),
     config: options.config ?? {},
+    ...(options.history && { history: options.history }),
     rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.diffId) },
   }
 }
