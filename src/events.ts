@@ -7,12 +7,14 @@ import type { ErrorCode } from './errors.ts'
 export type ForerunEvent =
   /** The manifest of the image is known. `layers` are all of its layers, base first; `size` in bytes as transferred. */
   | { type: 'image-resolved'; reference: string; digest: string; layers: { digest: string; size: number }[] }
-  /** `kept`: bytes of it that an earlier pull had received. */
-  | { type: 'layer-started'; digest: string; size: number; kept: number }
+  /** `kept`: bytes of it that an earlier pull had received. `sending`: it is pushed, not pulled. */
+  | { type: 'layer-started'; digest: string; size: number; kept: number; sending?: true }
   /** `received` is the total so far, in bytes of the compressed blob. */
   | { type: 'layer-progress'; digest: string; received: number }
   /** `stored`: the layer was in the store already and nothing was fetched. */
   | { type: 'layer-finished'; digest: string; stored: boolean }
+  /** The place that it is pushed to had the layer, took it from another of its repositories, or has been sent it. */
+  | { type: 'layer-pushed'; digest: string; outcome: 'present' | 'mounted' | 'sent' }
   /** A request that is tried again after `delay` milliseconds. */
   | { type: 'retry'; url: string; reason: string; attempt: number; delay: number }
   /** A phase of a command has begun, in a user's words. */

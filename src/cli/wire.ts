@@ -27,6 +27,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
       const options = { ...settings.registry, userAgent: `forerun/${version}`, credentials }
       return registrySource(location.reference, tlsVerify === undefined ? options : { ...options, tlsVerify })
     },
+    target: () => Promise.reject(new Error('not yet')),
     async manager() {
       const { connectManager } = await import('../systemd/dbus-manager.ts')
       connection ??= connectManager({ signal, emit })

@@ -3,6 +3,7 @@ import type { Emit } from '../events.ts'
 import type { HostPaths } from '../host/paths.ts'
 import type { ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
+import type { ImageTarget } from '../source/target.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
 
 /** What an operation works with; `cli/wire.ts` makes the real one. */
@@ -16,6 +17,8 @@ export interface Context {
   /** Where an image may be, in order: several places only for a name without a registry. @throws ForerunError `settings` */
   candidates(location: ImageLocation): Promise<readonly ImageLocation[]>
   source(location: ImageLocation, options: SourceOptions): Promise<ImageSource>
+  /** @throws ForerunError `usage` for a place that forerun does not write to. */
+  target(location: ImageLocation, options: SourceOptions): Promise<ImageTarget>
   /** The one connection of this process, made when first asked for. @throws ForerunError `systemd`, `permission`. */
   manager(): Promise<SystemdManager>
 }

@@ -1,12 +1,10 @@
 import { readdirSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { ForerunError } from '../errors.ts'
-import type { Digest } from '../image/digest.ts'
-import { parseManifest } from '../image/manifest.ts'
-import { blobPath, blobsFolder, type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
+import { blobPath, blobsFolder, type ImageRecord, readImageIndex } from './image-index.ts'
 import { layersFolder, layerTreePath, readLayerTree } from './layer-tree.ts'
 import { objectPath, objectsFolder } from './object.ts'
 import { removePartialBlobs } from './partial-blob.ts'
+import { storedManifest } from './stored-manifest.ts'
 
 /**
  * Removes layer trees, objects, manifests and configurations that no image of the index needs, and what pulls that were
@@ -37,18 +35,8 @@ export function pruneStore(store: string): number {
 
 /** Manifest and configuration, and the layers, which the setting `keep-blobs` has kept. */
 function blobsOf(store: string, { manifest, id }: ImageRecord): string[] {
-  return [manifest, id, ...layerDigests(store, manifest)].map((digest) => blobPath(store, digest))
-}
-
-/** None of a manifest that is lost or damaged: the image has to be pulled again anyhow. */
-function layerDigests(store: string, manifest: Digest): Digest[] {
-  try {
-    const parsed = parseManifest(readBlob(store, manifest))
-    return parsed.kind === 'manifest' ? parsed.manifest.layers.map(({ digest }) => digest) : []
-  } catch (error) {
-    if (error instanceof ForerunError && error.code === 'store') return []
-    throw error
-  }
+  const layers = storedManifest(store, manifest)?.layers ?? []
+  return [manifest, id, ...layers.map(({ digest }) => digest)].map((digest) => blobPath(store, digest))
 }
 
 /** Trees go before objects, so that a kill in between leaves no tree without its objects. */

@@ -45,6 +45,7 @@ export function contextIn(folder: string, source: ImageSource, events: ForerunEv
     signal: new AbortController().signal,
     candidates: async (location) => [location],
     source: async () => source,
+    target: () => Promise.reject(new Error('nothing is pushed')),
     manager: () => Promise.reject(new Error('no systemd is needed')),
   }
 }

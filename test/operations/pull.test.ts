@@ -135,6 +135,7 @@ async function pullFrom(source: ImageSource, folder: string): Promise<ForerunEve
     signal: new AbortController().signal,
     candidates: async (location) => [location],
     source: async () => source,
+    target: () => Promise.reject(new Error('nothing is pushed')),
     manager: () => Promise.reject(new Error('no systemd is needed')),
   }
   await pullImage(parseLocation('example.org/app:1'), {}, context)

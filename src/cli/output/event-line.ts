@@ -14,9 +14,13 @@ export function eventLine(event: ForerunEvent, withBars: boolean): string | unde
     case 'layer-started':
       if (event.kept > 0)
         return `Layer ${shortDigest(event.digest)}: going on at ${formatSize(event.kept)} of ${formatSize(event.size)}`
-      return withBars ? undefined : `Layer ${shortDigest(event.digest)}: fetching ${formatSize(event.size)}`
+      return withBars
+        ? undefined
+        : `Layer ${shortDigest(event.digest)}: ${event.sending ? 'sending' : 'fetching'} ${formatSize(event.size)}`
     case 'layer-finished':
       return `Layer ${shortDigest(event.digest)}: ${event.stored ? 'in the store already' : 'done'}`
+    case 'layer-pushed':
+      return `Layer ${shortDigest(event.digest)}: ${pushOutcomes[event.outcome]}`
     case 'retry':
       return printable(`Trying again in ${formatSeconds(event.delay)} (attempt ${event.attempt}): ${event.reason}`)
     case 'step':
@@ -33,6 +37,8 @@ export function eventLine(event: ForerunEvent, withBars: boolean): string | unde
       return undefined
   }
 }
+
+const pushOutcomes = { present: 'there already', mounted: 'mounted from another repository', sent: 'done' } as const
 
 /** Twelve digits, as engines show ids. */
 export function shortDigest(digest: string): string {

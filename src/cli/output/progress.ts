@@ -85,7 +85,7 @@ function bars(stderr: Screen): Progress {
       return
     }
     if (event.type === 'layer-started') layers.set(event.digest, transfer(event.size, performance.now()))
-    if (event.type === 'layer-finished') layers.delete(event.digest)
+    if (event.type === 'layer-finished' || event.type === 'layer-pushed') layers.delete(event.digest)
     const line = eventLine(event, true)
     if (line !== undefined) draw(`${line}\n`)
     else if (event.type === 'layer-started') drawSoon()
