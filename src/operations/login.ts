@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
 import type { AuthScope } from '../source/registry/auth-key.ts'
 import { checkLogin } from '../source/registry/check-login.ts'
-import { type CredentialStoreOptions, storeCredentials } from '../source/registry/credential-store.ts'
+import type { ContainersPlace } from '../source/registry/containers-folders.ts'
+import { storeCredentials } from '../source/registry/credential-store.ts'
 import { storedCredentials } from '../source/registry/credentials.ts'
 import type { Credentials } from '../source/registry/registry.ts'
 import type { Context, SourceOptions } from './context.ts'
@@ -22,8 +23,8 @@ export interface LoginRequest extends Pick<SourceOptions, 'tlsVerify' | 'certDir
   readonly password?: string | undefined
   /** undefined: there is nobody to ask. */
   readonly prompt?: Prompt | undefined
-  /** Where credentials lie, for tests. */
-  readonly surroundings?: Pick<CredentialStoreOptions, 'environment' | 'root' | 'helpers'>
+  /** Default: this one, as this user sees it. */
+  readonly host?: ContainersPlace
 }
 
 export interface LoginResult {
@@ -49,18 +50,18 @@ export async function login(request: LoginRequest, context: Context): Promise<Lo
   if (known !== undefined) return { registry, ...known, known: true }
   const credentials = await wantedCredentials(registry, request)
   await check(scope, credentials, { request, context })
-  const { authfile, surroundings } = request
-  const place = await storeCredentials(scope, credentials, { authfile, ...surroundings, context })
+  const { authfile, host } = request
+  const place = await storeCredentials(scope, credentials, { authfile, ...host, context })
   return { registry, user: credentials.user, place, known: false }
 }
 
 /** Who one is to a registry. @throws ForerunError `credentials` when nobody is. */
 export async function currentLogin(
-  { registry, authfile, surroundings }: Pick<LoginRequest, 'registry' | 'authfile' | 'surroundings'>,
+  { registry, authfile, host }: Pick<LoginRequest, 'registry' | 'authfile' | 'host'>,
   context: Context,
 ): Promise<Omit<LoginResult, 'known'>> {
   const scope = parseLoginScope(registry)
-  const found = await storedCredentials({ authfile, ...surroundings })(scope, context)
+  const found = await storedCredentials({ authfile, ...host })(scope, context)
   const name = formatLoginScope(scope)
   if (found !== undefined) return { registry: name, user: userOf(found.credentials), place: found.place }
   throw new ForerunError('credentials', `not logged in to ${name}`, { hint: `Log in: forerun login ${name}` })
@@ -85,10 +86,10 @@ async function knownLogin(
 }
 
 /** A file that is named to be written need not be there yet. */
-async function storedBefore(scope: AuthScope, { authfile, surroundings }: LoginRequest, context: Context) {
-  const named = authfile ?? (surroundings?.environment ?? process.env).REGISTRY_AUTH_FILE
+async function storedBefore(scope: AuthScope, { authfile, host }: LoginRequest, context: Context) {
+  const named = authfile ?? (host?.environment ?? process.env).REGISTRY_AUTH_FILE
   if (named && !existsSync(named)) return undefined
-  return storedCredentials({ authfile, ...surroundings })(scope, context)
+  return storedCredentials({ authfile, ...host })(scope, context)
 }
 
 async function wantedCredentials(

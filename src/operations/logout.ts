@@ -2,6 +2,7 @@ import { isAbsolute } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import type { AuthScope } from '../source/registry/auth-key.ts'
 import { loginFile } from '../source/registry/auth-places.ts'
+import type { ContainersPlace } from '../source/registry/containers-folders.ts'
 import { type CredentialStoreOptions, eraseCredentials, storedScopes } from '../source/registry/credential-store.ts'
 import { storedCredentials } from '../source/registry/credentials.ts'
 import type { Context } from './context.ts'
@@ -11,8 +12,8 @@ export interface LogoutRequest {
   /** `REGISTRY[/NAMESPACE]`; undefined: all that the file has. */
   readonly registry: string | undefined
   readonly authfile?: string | undefined
-  /** Where credentials lie, for tests. */
-  readonly surroundings?: Pick<CredentialStoreOptions, 'environment' | 'root' | 'helpers'>
+  /** Default: this one, as this user sees it. */
+  readonly host?: ContainersPlace
 }
 
 export interface LogoutResult {
@@ -26,8 +27,8 @@ export interface LogoutResult {
  * @throws ForerunError `credentials` when the one registry that is meant was not logged in to there.
  */
 export async function logout(request: LogoutRequest, context: Context): Promise<LogoutResult> {
-  const { registry, authfile, surroundings } = request
-  const options = { authfile, ...surroundings }
+  const { registry, authfile, host } = request
+  const options = { authfile, ...host }
   const scopes = registry === undefined ? storedScopes(options) : [parseLoginScope(registry)]
   const removed: LogoutResult['removed'][number][] = []
   for (const scope of scopes) {

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import type { ContainersPlace } from './containers-folders.ts'
 
 /** A file that may hold credentials. */
 export interface AuthPlace {
@@ -12,38 +13,29 @@ export interface AuthPlace {
   readonly isPrivate: boolean
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>
-
-export interface AuthSurroundings {
-  /** Default: that of the process. */
-  readonly environment?: Environment
-  /** Before `/run` and `/etc`, for tests. Default: nothing. */
-  readonly root?: string
-}
-
 /**
  * Where credentials are looked for, first to last, as containers-auth.json(5) says; after those, `/etc/containers/auth.json`,
  * which is there at provisioning, when nobody has a home or has logged in. A file that is named (`--authfile`, `$REGISTRY_AUTH_FILE`)
  * stands in place of all.
  */
-export function authPlaces(authfile: string | undefined, surroundings: AuthSurroundings = {}): AuthPlace[] {
-  const { environment = process.env, root = '' } = surroundings
+export function authPlaces(authfile: string | undefined, host: ContainersPlace = {}): AuthPlace[] {
+  const { environment = process.env, root = '/' } = host
   const named = authfile ?? (environment.REGISTRY_AUTH_FILE || undefined)
   if (named !== undefined) return [{ ...place(named), isNamed: true }]
   const home = environment.HOME || homedir()
   return [
-    place(runtimeFile(surroundings)),
+    place(runtimeFile(host)),
     place(join(environment.XDG_CONFIG_HOME || join(home, '.config'), 'containers/auth.json')),
     place(join(environment.DOCKER_CONFIG || join(home, '.docker'), 'config.json')),
     { ...place(join(home, '.dockercfg')), format: 'dockercfg' },
-    { ...place(join(root, '/etc/containers/auth.json')), isPrivate: true },
+    { ...place(join(root, 'etc/containers/auth.json')), isPrivate: true },
   ]
 }
 
 /** The file that logging in writes and logging out edits: the one named, else the first of the places. */
-export function loginFile(authfile: string | undefined, surroundings: AuthSurroundings = {}): string {
-  const { environment = process.env } = surroundings
-  return authfile ?? (environment.REGISTRY_AUTH_FILE || runtimeFile(surroundings))
+export function loginFile(authfile: string | undefined, host: ContainersPlace = {}): string {
+  const { environment = process.env } = host
+  return authfile ?? (environment.REGISTRY_AUTH_FILE || runtimeFile(host))
 }
 
 function place(path: string): AuthPlace {
@@ -51,8 +43,12 @@ function place(path: string): AuthPlace {
 }
 
 /** In memory: gone with the next boot. */
-function runtimeFile({ environment = process.env, root = '' }: AuthSurroundings): string {
+function runtimeFile({
+  environment = process.env,
+  root = '/',
+  uid = process.getuid?.() ?? 0,
+}: ContainersPlace): string {
   const directory = environment.XDG_RUNTIME_DIR
   if (directory) return join(directory, 'containers/auth.json')
-  return join(root, `/run/containers/${process.getuid?.() ?? 0}/auth.json`)
+  return join(root, `run/containers/${uid}/auth.json`)
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import * as v from 'valibot'
 import { ForerunError } from '../../errors.ts'
 import { parseJson } from '../../image/json.ts'
-import type { Environment } from './auth-places.ts'
+import type { ContainersPlace } from './containers-folders.ts'
 import type { Credentials } from './registry.ts'
 
 /** A program `docker-credential-NAME` and what it is asked about. */
@@ -13,7 +13,7 @@ export interface HelperCall {
   /** The file that names the helper, for errors. */
   readonly namedIn: string
   readonly signal: AbortSignal
-  readonly environment?: Environment
+  readonly environment?: ContainersPlace['environment']
   /** Milliseconds. Default 30,000. */
   readonly timeout?: number
 }

@@ -3,15 +3,15 @@ import type { TransferContext } from '../source.ts'
 import type { AuthFile } from './auth-file.ts'
 import { changeAuths, editableAuthFile } from './auth-file-edit.ts'
 import { type AuthScope, fittingKeys, helperKeys, registryOfKey, storeServer } from './auth-key.ts'
-import { type AuthSurroundings, loginFile } from './auth-places.ts'
+import { loginFile } from './auth-places.ts'
+import type { ContainersPlace } from './containers-folders.ts'
 import { eraseWithHelper, type HelperCall, storeWithHelper } from './credential-helper.ts'
 import { fileHelper } from './credentials.ts'
+import { readRegistriesConf } from './registries-conf.ts'
 
-export interface CredentialStoreOptions extends AuthSurroundings {
+export interface CredentialStoreOptions extends ContainersPlace {
   /** The file to edit. Default: the first of the places of containers-auth.json(5). */
   readonly authfile?: string | undefined
-  /** `credential-helpers` of registries.conf, first to last. Default: the file alone. */
-  readonly helpers?: readonly string[] | undefined
 }
 
 /**
@@ -26,7 +26,7 @@ export async function storeCredentials(
   { context, ...options }: CredentialStoreOptions & { context: TransferContext },
 ): Promise<string> {
   const failures: ForerunError[] = []
-  for (const name of options.helpers ?? [fileHelper]) {
+  for (const name of readRegistriesConf(options).credentialHelpers) {
     try {
       if (name === fileHelper) return await storeByFile(scope, credentials, { ...options, context })
       const call = { name, server: scope.domain, namedIn: 'registries.conf' }
@@ -56,19 +56,20 @@ export async function eraseCredentials(
   const file = editableAuthFile(loginFile(options.authfile, options))
   const calls = [
     ...helpersOf(file, scope),
-    ...ownHelpers(options).map((name) => ({ name, server: scope.domain, namedIn: 'registries.conf' })),
+    ...readRegistriesConf(options)
+      .credentialHelpers.filter((name) => name !== fileHelper)
+      .map((name) => ({ name, server: scope.domain, namedIn: 'registries.conf' })),
   ]
-  const places: string[] = []
-  if (scope.path === '') {
-    for (const call of calls) {
-      if (await eraseWithHelper(helperCall(call, { ...options, context }))) places.push(programOf(call))
-    }
-  }
   const keys = [...file.auths.keys()].filter((key) => isOf(key, scope))
   if (keys.length > 0) changeAuths(file.path, new Map(keys.map((key) => [key, undefined])))
   // An empty entry only says that a helper has the secret.
   const isSecret = keys.some((key) => Object.values(file.auths.get(key) ?? {}).some(Boolean))
-  return isSecret ? [...places, file.path] : places
+  const places = isSecret ? [file.path] : []
+  // Helpers know whole registries only.
+  for (const call of scope.path === '' ? calls : []) {
+    if (await eraseWithHelper(helperCall(call, { ...options, context }))) places.push(programOf(call))
+  }
+  return places
 }
 
 /** The registries and parts of them for which the file, or a helper that it names, has something. */
@@ -126,10 +127,6 @@ function helpersOf(file: AuthFile, { domain }: AuthScope): Call[] {
   }
   if (file.credsStore === undefined || file.credHelpers.has(domain)) return []
   return [{ name: file.credsStore, server: storeServer(domain), namedIn: file.path }]
-}
-
-function ownHelpers({ helpers = [] }: Options | CredentialStoreOptions): string[] {
-  return helpers.filter((name) => name !== fileHelper)
 }
 
 /** Whether a key of `auths` says just this; for a whole registry in older spellings, too. */

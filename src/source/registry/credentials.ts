@@ -2,11 +2,13 @@ import { ForerunError } from '../../errors.ts'
 import type { TransferContext } from '../source.ts'
 import { type AuthFile, entryCredentials, readAuthFile } from './auth-file.ts'
 import { type AuthScope, helperKeys, storeServer } from './auth-key.ts'
-import { type AuthPlace, type AuthSurroundings, authPlaces } from './auth-places.ts'
+import { type AuthPlace, authPlaces } from './auth-places.ts'
+import type { ContainersPlace } from './containers-folders.ts'
 import { credentialsOfHelper } from './credential-helper.ts'
+import { readRegistriesConf } from './registries-conf.ts'
 import type { CredentialSource, Credentials } from './registry.ts'
 
-export interface CredentialOptions extends AuthSurroundings {
+export interface CredentialOptions extends ContainersPlace {
   /** A file in place of all others. It has to be there. */
   readonly authfile?: string | undefined
   /** `USER[:PASSWORD]`, in place of all files. */
@@ -15,13 +17,11 @@ export interface CredentialOptions extends AuthSurroundings {
   readonly registry?: string | undefined
   /** Asks a person for the password that `creds` lacks. Default: there is nobody to ask. */
   readonly askPassword?: ((user: string, registry: string) => Promise<string>) | undefined
-  /** `credential-helpers` of registries.conf, first to last. Default: the files alone. */
-  readonly helpers?: readonly string[] | undefined
   /** Milliseconds that a credential helper may take. Default 30,000. */
   readonly helperTimeout?: number
 }
 
-/** The name that registries.conf has for the files of `authPlaces`. */
+/** The name that `credential-helpers` of registries.conf has for the files of `authPlaces`. */
 export const fileHelper = 'containers-auth.json'
 
 /**
@@ -54,7 +54,7 @@ export function storedCredentials(
   return async (scope, context) => {
     const failures: unknown[] = []
     const lookedAt: string[] = []
-    for (const helper of options.helpers ?? [fileHelper]) {
+    for (const helper of readRegistriesConf(options).credentialHelpers) {
       try {
         const found =
           helper === fileHelper
