@@ -23,9 +23,10 @@ export class AttemptFailure extends Error {
 
 /**
  * What a fault of the connection means. Returns the error to throw: an AttemptFailure, a ForerunError when no attempt
- * will mend it, or the error itself when it is none of the network's.
+ * will mend it, or the error itself when it is none of the network's, or has got its meaning already.
  */
 export function transportFailure(error: unknown, url: URL): unknown {
+  if (error instanceof ForerunError || error instanceof AttemptFailure) return error
   const code = errorCode(error)
   const host = url.host
   const mistake = hopeless[code]

@@ -13,7 +13,7 @@ export async function findOrigin(registry: Registry, context: TransferContext): 
 }
 
 /** The address that a registry would have if it had TLS; for messages before it is found. */
-export function nominalOrigin({ reference: { domain } }: Registry): string {
+export function nominalOrigin({ reference: { domain } }: Pick<Registry, 'reference'>): string {
   // Docker's own registry is at another host than its name says.
   return `https://${domain === 'docker.io' ? 'registry-1.docker.io' : domain}`
 }

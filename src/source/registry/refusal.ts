@@ -4,6 +4,7 @@ import { type Reference, repositoryName } from '../../image/reference.ts'
 import { type Answer, chunksOf } from './answer.ts'
 import { AttemptFailure } from './failure.ts'
 import type { Registry } from './registry.ts'
+import { proxyUnauthorized } from './tunnel.ts'
 
 /**
  * What an answer that is no success means; reads and ends its body. Returns the error to throw: an AttemptFailure for
@@ -21,6 +22,8 @@ export async function refusal(
 ): Promise<ForerunError | AttemptFailure> {
   const { status, url } = answer
   const said = `${status} ${STATUS_CODES[status] ?? ''}${await detail(answer, signal)}`.trim()
+  const proxy = status === 407 ? registry.settings.proxy(url) : undefined
+  if (proxy !== undefined) return proxyUnauthorized(proxy)
   if (status === 404 && missing !== undefined) return missing
   if (status === 401 || status === 403) return unauthorized(registry.reference, { host: url.host, identity, said })
   if (status === 429) {

@@ -33,7 +33,7 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
       const { readSignatures } = await import('./signatures.ts')
       return readSignatures(registry, digest, { context })
     },
-    [Symbol.asyncDispose]: () => registry.dispatcher.close(),
+    [Symbol.asyncDispose]: () => registry.dispatcher.destroy(),
   }
 }
 

@@ -1,24 +1,40 @@
 import type { Dispatcher } from 'undici'
 import type { Reference } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
+import type { ContainersPlace } from './containers-folders.ts'
 import { createDispatcher } from './dispatcher.ts'
+import { checkAllowed, directEndpoint, type Endpoint } from './endpoints.ts'
+import { readHostCertificates } from './host-certificates.ts'
+import { nominalOrigin } from './origin.ts'
+import { proxyFor } from './proxy.ts'
+import { type RegistriesConf, readRegistriesConf } from './registries-conf.ts'
 
-export interface RegistryOptions {
+/**
+ * How to reach registries. What is not said is read from the files of the containers tools (`root`, `environment` and `uid` say
+ * whose), and proxies from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of `environment`.
+ */
+export interface RegistryOptions extends ContainersPlace {
   /**
-   * Absent: TLS with verified certificates, and plain HTTP on a loopback address that does not speak TLS. `true`: TLS
-   * with verified certificates. `false`: TLS without verification, and plain HTTP where there is no TLS.
+   * `true`: TLS with verified certificates. `false`: TLS without verification, and plain HTTP where there is no TLS. Absent: as
+   * `false` where registries.conf says `insecure`; else as `true`, but plain HTTP on a loopback address without TLS.
    */
-  readonly tlsVerify?: boolean
-  /** Certificate authorities in PEM that are believed beside the system's. */
-  readonly certificates?: string
+  readonly tlsVerify?: boolean | undefined
+  /** A folder of `*.crt`, `*.cert` and `*.key`, in place of the registry's in `certs.d`. */
+  readonly certDir?: string | undefined
+  /** What `readRegistriesConf` gave. Default: it is read when the handle is made. */
+  readonly registries?: RegistriesConf | undefined
   readonly userAgent?: string
-  /** Whom to be towards a registry; asked when it wants to know. Default: nobody. */
+  /** Whom to be towards a registry; asked when it wants to know, of a mirror by the image's name there. Default: nobody. */
   readonly credentials?: CredentialSource
   /** How often a request is tried again before it fails; a long enough run of bytes starts the count anew. Default 5. */
   readonly retries?: number
   /** Milliseconds before the first retry, doubled for each further one up to the longest. Default 500 and 60,000. */
   readonly delays?: { readonly first?: number; readonly longest?: number }
-  /** Milliseconds until connected, until an answer begins, and between bytes. Default 10,000, 60,000 and 60,000. */
+  /**
+   * Milliseconds until connected, until an answer's headers are there, and without a byte of its body. Default 10,000,
+   * 60,000 and 60,000. A body that brings less than 1,000 bytes a second over the last of these counts as stopped, too, and
+   * a document has to be there whole after the last two together.
+   */
   readonly timeouts?: { readonly connect?: number; readonly headers?: number; readonly idle?: number }
   /** Bytes that a manifest, a configuration or a token answer may have. Default 4 MiB. */
   readonly documentLimit?: number
@@ -64,23 +80,41 @@ export interface Authorization {
 
 export type RegistrySettings = ReturnType<typeof withDefaults>
 
-/** Makes the handle; nothing is connected yet. Connections that lie idle do not keep the process alive. */
+/**
+ * Makes the handle for the place that the name itself says; mirrors and other locations are not for it. Nothing is connected yet.
+ * Connections that lie idle do not keep the process alive. Destroy `dispatcher` at the end: closing it would wait for answers.
+ *
+ * @throws ForerunError `settings` for registries.conf; `registry` when it blocks the place.
+ */
 export function openRegistry(reference: Reference, options: RegistryOptions = {}): Registry {
-  const settings = withDefaults(options)
-  return {
-    reference,
-    settings,
-    dispatcher: createDispatcher(settings),
-    origin: undefined,
-    reached: false,
-    authorizations: new Map(),
-  }
+  const endpoint = directEndpoint(options.registries ?? readRegistriesConf(options), reference)
+  checkAllowed(endpoint)
+  return openEndpoint(endpoint, options)
 }
 
-function withDefaults(options: RegistryOptions) {
+/** As `openRegistry`, for a place that `endpointsFor` found. */
+export function openEndpoint(endpoint: Endpoint, options: RegistryOptions = {}): Registry {
+  const { reference } = endpoint
+  const settings = withDefaults(endpoint, options)
+  let certificates: ReturnType<typeof readHostCertificates> | undefined
+  const dispatcher = createDispatcher({
+    host: new URL(nominalOrigin({ reference })).host,
+    certificates: () => {
+      certificates ??= readHostCertificates(reference.domain, options)
+      return certificates
+    },
+    checksCertificates: settings.tlsVerify !== false,
+    proxy: settings.proxy,
+    connectTimeout: settings.connectTimeout,
+  })
+  return { reference, settings, dispatcher, origin: undefined, reached: false, authorizations: new Map() }
+}
+
+function withDefaults(endpoint: Endpoint, options: RegistryOptions) {
+  const { environment = process.env } = options
   return {
-    tlsVerify: options.tlsVerify,
-    certificates: options.certificates,
+    tlsVerify: options.tlsVerify ?? (endpoint.insecure ? false : undefined),
+    proxy: (url: URL) => endpoint.proxy ?? proxyFor(url, environment),
     userAgent: options.userAgent ?? 'forerun',
     credentials: options.credentials ?? (async () => undefined),
     retries: options.retries ?? 5,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { ensurePackages } from '../../lab/packages.ts'
 import { makeCertificates } from './certificates.ts'
+import { treeOf } from './containers-files.ts'
 import { registryOf, testImage } from './image.ts'
 import { amd64, reading } from './reading.ts'
 import { serve, serveSockets } from './server.ts'
@@ -15,10 +16,15 @@ before(async () => {
   certificates = makeCertificates()
 })
 
+function trustOf(host: string, authority: string | undefined) {
+  return treeOf(authority === undefined ? {} : { [`etc/containers/certs.d/${host}/ca.crt`]: authority })
+}
+
 test('a registry with a certificate of a trusted authority is read over TLS', async () => {
   await using server = await serve(genuine, certificates.good)
   for (const tlsVerify of [{}, { tlsVerify: true }]) {
-    const { source, context, events } = reading(server.host, { certificates: certificates.authority, ...tlsVerify })
+    using trusting = trustOf(server.host, certificates.authority)
+    const { source, context, events } = reading(server.host, { ...trusting.place, ...tlsVerify })
     await source.manifest(amd64, context)
     assert.match(JSON.stringify(events), /https:/)
     assert.doesNotMatch(JSON.stringify(events), /http:/)
@@ -35,7 +41,8 @@ test('a certificate that cannot be trusted is refused at once, saying why and wh
   ] as const
   for (const [certificate, trusted, message] of faults) {
     await using server = await serve(genuine, certificate)
-    const { source, context, retries } = reading(server.host, trusted === undefined ? {} : { certificates: trusted })
+    using trusting = trustOf(server.host, trusted)
+    const { source, context, retries } = reading(server.host, trusting.place)
     await assert.rejects(source.manifest(amd64, context), { code: 'registry', message, hint: /--tls-verify=false/ })
     assert.equal(retries().length, 0)
     assert.equal(server.requests.length, 0)
@@ -87,7 +94,8 @@ test('nothing that began under TLS goes on without: neither a redirect nor a tok
     [{ 'www-authenticate': `Bearer realm="${plain.origin}/token"` }, 401, /not safe/],
   ] as const) {
     await using server = await serve((_, response) => void response.writeHead(status, headers).end(), certificates.good)
-    const { source, context } = reading(server.host, { certificates: certificates.authority })
+    using trusting = trustOf(server.host, certificates.authority)
+    const { source, context } = reading(server.host, trusting.place)
     await assert.rejects(source.manifest(amd64, context), { code: 'registry', message })
   }
   assert.equal(plain.requests.length, 0)

@@ -8,8 +8,10 @@ import type { ImageSource, TransferContext } from '../../../src/source/source.ts
 
 export const amd64: Platform = { os: 'linux', architecture: 'amd64' }
 
-/** Faults are to show in milliseconds. */
+/** Faults are to show in milliseconds, and this machine's settings are not to count. */
 export const quick = {
+  root: '/nonexistent',
+  environment: {},
   delays: { first: 5, longest: 2_000 },
   timeouts: { connect: 2_000, headers: 300, idle: 300 },
 } satisfies RegistryOptions
