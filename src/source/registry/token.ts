@@ -39,6 +39,7 @@ export async function fetchToken(registry: Registry, request: TokenRequest, cont
   const answer = await answerOf(registry, realm, { request, context })
   if (answer.status !== 200) {
     const identity = identityOf(request.credentials)
+    if (answer.status === 400 && identity !== undefined) throw badGrant(answer, { registry, identity })
     throw await refusal(answer, { registry, signal: context.signal, identity })
   }
   const { documentLimit: limit } = registry.settings
@@ -114,6 +115,15 @@ async function postToken(
   if (answer.status < 300 || answer.status >= 400) return answer
   dropBody(answer)
   throw misbehaving(realm, 'redirects one that asks for a token with an identity token')
+}
+
+/** What is 401 elsewhere (RFC 6749, section 5.2). */
+function badGrant(answer: Answer, { registry, identity }: { registry: Registry; identity: string }): ForerunError {
+  const { domain } = registry.reference
+  dropBody(answer)
+  return new ForerunError('unauthorized', `${answer.url.host} does not take ${identity} for ${domain} (400)`, {
+    hint: `It may have run out. Log in anew: forerun login ${domain}`,
+  })
 }
 
 // Messages of their own: those of valibot quote what was found.
