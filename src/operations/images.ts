@@ -1,11 +1,12 @@
 import { ForerunError } from '../errors.ts'
 import { formatReference, parseReference, repositoryName } from '../image/reference.ts'
 import { allDeploymentFolders, readInfo } from '../store/deployment.ts'
-import { findImages, openImage, type StoredImage } from '../store/image.ts'
+import { openImage, type StoredImage } from '../store/image.ts'
 import { type ImageRecord, readImageIndex, writeImageIndex } from '../store/image-index.ts'
 import { pruneStore } from '../store/prune.ts'
 import type { Context } from './context.ts'
 import { lockHost } from './lock-host.ts'
+import { namedImage } from './named-image.ts'
 
 /** A row of `images list`: an image under one of its names, or without one. */
 export interface ImageRow {
@@ -77,19 +78,9 @@ export function labelOf(labels: Readonly<Record<string, string>>, key: string): 
   return Object.entries(labels).find(([name]) => name.toLowerCase() === key)?.[1]
 }
 
-/** The one image of the store that words on the command line mean: a name, or an id or its beginning. @throws ForerunError `image-not-found`. */
+/** The one image of the store that words on the command line mean; see `namedImage`. @throws ForerunError `image-not-found` */
 export function requireImage(words: string, context: Context): ImageRecord {
-  const found = findImages(context.paths.store, { name: fullName(words), id: words })
-  const [image, another] = found
-  if (image !== undefined && another === undefined) return image
-  if (image === undefined) {
-    throw new ForerunError('image-not-found', `there is no image '${words}' in the store`, {
-      hint: 'List them with: forerun images list; fetch it with: forerun pull IMAGE',
-    })
-  }
-  throw new ForerunError('image-not-found', `'${words}' is the beginning of ${found.length} image ids`, {
-    hint: 'Give more digits.',
-  })
+  return namedImage(words, context).record
 }
 
 /** Gives an image a further name, taken from whatever had it. */
@@ -135,9 +126,8 @@ export async function deleteImages(
   const untagged: string[] = []
   let index = readImageIndex(store)
   for (const word of words) {
-    const image = requireImage(word, context)
-    const name = fullName(word)
-    const going = name !== undefined && image.names.includes(name) ? [name] : image.names
+    const { record: image, name } = namedImage(word, context)
+    const going = name === undefined ? image.names : [name]
     untagged.push(...going)
     index = index.map((record) =>
       record.manifest === image.manifest
@@ -184,14 +174,4 @@ function usedManifests(context: Context): Map<string, string> {
 
 function containerOf(folder: string): string {
   return folder.slice(folder.lastIndexOf('/') + 1).replace(/\.[01]$/, '')
-}
-
-/** undefined for words that can only be an id. */
-function fullName(words: string): string | undefined {
-  try {
-    return formatReference(parseReference(words))
-  } catch (error) {
-    if (error instanceof ForerunError && error.code === 'reference') return undefined
-    throw error
-  }
 }

@@ -6,6 +6,7 @@ import { inspectCommand } from './images/inspect.ts'
 import { listCommand } from './images/list.ts'
 import { pruneCommand } from './images/prune.ts'
 import { tagCommand } from './images/tag.ts'
+import { versionCommand } from './images/version.ts'
 
 export function imagesCommand(session: Session): Command {
   return groupCommand('images', {
@@ -18,4 +19,5 @@ export function imagesCommand(session: Session): Command {
     .addCommand(tagCommand(session))
     .addCommand(deleteCommand(session))
     .addCommand(pruneCommand(session))
+    .addCommand(versionCommand(session))
 }
