@@ -23,8 +23,8 @@ export async function* readRange(
 /** Large enough that the hash and the readers of layers work on large pieces. */
 const pieceSize = 512 * 1024
 
-/** Not pooled: what reads the layer may keep slices for long. */
-async function readAt(
+/** One piece, empty at the end. Not pooled: what reads the layer may keep slices for long. @throws ForerunError `archive` */
+export async function readAt(
   file: FileHandle,
   path: string,
   { position, length }: { position: number; length: number },

@@ -1,0 +1,86 @@
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { decompressed } from './decompressed.ts'
+import { unreadable } from './file-fault.ts'
+import { readAt, readRange } from './file-range.ts'
+import { openRegularFile } from './folder-files.ts'
+import { forwardArchive } from './forward-archive.ts'
+import type { ImageFiles } from './image-files.ts'
+import { plainArchive } from './plain-archive.ts'
+import type { TransferContext } from './source.ts'
+
+/** The files in a tar archive. */
+export interface ArchiveFiles extends ImageFiles {
+  /** The first bytes of a file that is there, as many as tell how it is compressed. */
+  start(name: string, context: TransferContext): Promise<Buffer>
+}
+
+/**
+ * The files in a tar archive: plain, of which the headers are read once and the contents where they lie, or compressed with
+ * gzip or zstd, which is read forwards. Nothing is unpacked to the disk.
+ *
+ * Errors are ForerunErrors that name the archive: `archive`, `limit`, `interrupted`.
+ */
+export function archiveFiles(path: string): ArchiveFiles {
+  let opening: Promise<ArchiveFiles> | undefined
+  let opened: ArchiveFiles | undefined
+  const open = async () => {
+    opening ??= openArchive(path)
+    opened = await opening
+    return opened
+  }
+  return {
+    path,
+    size: async (name, context) => (await open()).size(name, context),
+    start: async (name, context) => (await open()).start(name, context),
+    async *read(name, context, options) {
+      yield* (await open()).read(name, context, options)
+    },
+    forwardPosition: (name) => opened?.forwardPosition(name),
+    async [Symbol.asyncDispose]() {
+      // That it could not be opened was told to whoever asked for it.
+      await (await opening?.catch(() => undefined))?.[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function openArchive(path: string): Promise<ArchiveFiles> {
+  if (path === '-') {
+    throw unreadable(path, 'stands for standard input, which cannot be read twice', {
+      hint: 'Write the archive to a file first.',
+    })
+  }
+  await using opened = new AsyncDisposableStack()
+  const file = opened.use(await openRegularFile(path))
+  const first = await readAt(file, path, { position: 0, length: 6 })
+  if (first.length === 0) throw unreadable(path, 'is empty')
+  const other = unknownFormats.find(({ magic }) => first.subarray(0, magic.length).equals(magic))
+  if (other !== undefined) {
+    throw unreadable(path, `is compressed with ${other.name}, which is not read`, {
+      hint: `Decompress it first: ${other.name} -d FILE.`,
+    })
+  }
+  const decompressor = decompressorOf(first)
+  const owned = opened.move()
+  const close = () => owned.disposeAsync()
+  if (decompressor === undefined) return plainArchive(file, path, { close })
+  const whole = { start: 0, end: Number.POSITIVE_INFINITY }
+  return forwardArchive(path, { open: () => decompressed(readRange(file, path, whole), path, decompressor()), close })
+}
+
+const unknownFormats = [
+  { name: 'xz', magic: Buffer.from('fd377a585a00', 'hex') },
+  { name: 'bzip2', magic: Buffer.from('BZh') },
+]
+
+function decompressorOf(first: Buffer) {
+  const format = compressionOf(first)
+  return format && { gzip: () => createGunzip({ chunkSize }), zstd: () => createZstdDecompress({ chunkSize }) }[format]
+}
+
+const chunkSize = 512 * 1024
+
+/** Tells by its first bytes how a file is compressed. */
+export function compressionOf(first: Buffer): 'gzip' | 'zstd' | undefined {
+  if (first[0] === 0x1f && first[1] === 0x8b) return 'gzip'
+  return first.length >= 4 && first.readUInt32LE() === 0xfd2fb528 ? 'zstd' : undefined
+}
