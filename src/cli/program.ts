@@ -6,8 +6,10 @@ import { installCommand } from './commands/install.ts'
 import { loginCommand } from './commands/login.ts'
 import { logoutCommand } from './commands/logout.ts'
 import { pullCommand } from './commands/pull.ts'
+import { pushCommand } from './commands/push.ts'
 import { runCommand } from './commands/run.ts'
 import { stopCommand } from './commands/stop.ts'
+import { trustCommand } from './commands/trust.ts'
 import { uninstallCommand } from './commands/uninstall.ts'
 import { printError } from './output/error.ts'
 import type { Session } from './session.ts'
@@ -46,7 +48,9 @@ function program(session: Session): Command {
     stopCommand(session),
     containersCommand(session),
     pullCommand(session),
+    pushCommand(session),
     imagesCommand(session),
+    trustCommand(session),
     loginCommand(session),
     logoutCommand(session),
   ]) {

@@ -3,7 +3,7 @@ import type { Emit } from '../events.ts'
 import { hostPaths } from '../host/paths.ts'
 import type { Context } from '../operations/context.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
-import { passwordPrompt } from './prompt.ts'
+import { candidatePlaces, openSource, openTarget } from './open-image.ts'
 import { version } from './version.ts'
 
 /** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */
@@ -17,17 +17,9 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
-    candidates: async (location) => [location],
-    source: async (location, { tlsVerify, authfile, creds }) => {
-      if (location.transport !== 'docker') throw new Error('not yet')
-      const { registrySource } = await import('../source/registry/registry-source.ts')
-      const { credentialSource } = await import('../source/registry/credentials.ts')
-      const registry = location.reference.domain
-      const credentials = credentialSource({ authfile, creds, registry, askPassword: passwordPrompt(signal) })
-      const options = { ...settings.registry, userAgent: `forerun/${version}`, credentials }
-      return registrySource(location.reference, tlsVerify === undefined ? options : { ...options, tlsVerify })
-    },
-    target: () => Promise.reject(new Error('not yet')),
+    candidates: candidatePlaces,
+    source: (location, options) => openSource(location, options, { settings, signal }),
+    target: (location, options) => openTarget(location, options, { settings, signal }),
     async manager() {
       const { connectManager } = await import('../systemd/dbus-manager.ts')
       connection ??= connectManager({ signal, emit })
