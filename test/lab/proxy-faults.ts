@@ -8,8 +8,10 @@ import type { Exchange, Fault } from './breaking-proxy.ts'
 export function cut({ at, reset = false }: { at: number; reset?: boolean }): Fault {
   return async (exchange) => {
     await sendUpTo(exchange, await exchange.upstream(), at)
-    if (reset) exchange.socket.resetAndDestroy()
-    else exchange.socket.destroy()
+    if (!reset) return void exchange.socket.end()
+    // A reset throws away what is still on its way, and the bytes that were sent would not be those that arrived.
+    await sleep(200)
+    exchange.socket.resetAndDestroy()
   }
 }
 
@@ -107,10 +109,10 @@ export function dripBody({ at, every }: { at: number; every: number }): Fault {
 }
 
 /** JSON of so many bytes, well-formed to the end. `announced`: with its length in the headers. */
-export function hugeJson({ size, announced }: { size: number; announced: boolean }): Fault {
+export function hugeJson({ size, announced, code = 200 }: { size: number; announced: boolean; code?: number }): Fault {
   return async ({ response, send }) => {
     const beginning = Buffer.from('{"schemaVersion":2,"annotations":{"a":"')
-    response.writeHead(200, {
+    response.writeHead(code, {
       'content-type': 'application/vnd.oci.image.manifest.v1+json',
       ...(announced && { 'content-length': String(size) }),
     })
