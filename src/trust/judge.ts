@@ -27,8 +27,11 @@ async function judge(requirement: Requirement, image: JudgedImage): Promise<Verd
       return { accepted: false, reasons: [] }
     case 'signedBy':
       return verifySignedBy(requirement, image)
-    case 'sigstoreSigned':
-      return { accepted: false, reasons: ['signatures of Sigstore cannot be verified yet'] }
+    case 'sigstoreSigned': {
+      // Most runs need none of it.
+      const { verifySigstore } = await import('./sigstore/verify-sigstore.ts')
+      return verifySigstore(requirement, image)
+    }
   }
 }
 
@@ -48,7 +51,9 @@ function refusal(found: {
       hint: `To accept what is from there, see: ${addCommand(image)}`,
     })
   }
-  const signatures = reasons.length === 0 ? 'found none' : `found ${reasons.length}: ${shownReasons(reasons)}`
+  // Of Sigstore's, one of the reasons may be that they are not looked for.
+  const count = requirement.type === 'sigstoreSigned' ? '' : ` ${reasons.length}`
+  const signatures = reasons.length === 0 ? 'found none' : `found${count}: ${shownReasons(reasons)}`
   const message = `${name} is not accepted: ${source} wants ${described(requirement)}; ${signatures}`
   return new ForerunError('policy', message, { hint: reasons.length === 0 ? noneHint(requirement) : someHint })
 }

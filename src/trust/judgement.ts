@@ -16,5 +16,10 @@ export interface JudgedImage {
   readonly signatures: (digest: Digest) => Promise<ImageSignatures>
 }
 
-/** What a requirement says of an image. `reasons` tell of each signature that was found why it does not count; none: none was found. */
-export type Verdict = { readonly accepted: true } | { readonly accepted: false; readonly reasons: readonly string[] }
+/**
+ * What a requirement says of an image. `reasons` tell of each signature that was found why it does not count; none: none was found.
+ * `hint`: what to do, where that is known better than by the kind of the requirement.
+ */
+export type Verdict =
+  | { readonly accepted: true }
+  | { readonly accepted: false; readonly reasons: readonly string[]; readonly hint?: string }
