@@ -204,7 +204,12 @@ test('a registry that goes away in the middle of a layer', async () => {
   })
   assert.deepEqual(changesSince(before, lab), [])
   assertNothingUnfinished(lab)
-  assert.equal(await lab.shell('find /var/lib/forerun/store -type f'), '')
+  // What was received waits for the next pull.
+  const [kept = '', ...others] = (await lab.shell('find /var/lib/forerun/store -type f')).split('\n')
+  assert.match(kept, /\/store\/partial\/sha256-[0-9a-f]{64}$/)
+  assert.deepEqual(others, [])
+  await lab.must('images', 'prune')
+  assert.equal(await lab.shell('find /var/lib/forerun/store/partial -type f'), '')
 })
 
 interface LayerDescriptor {
