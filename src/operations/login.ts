@@ -116,9 +116,9 @@ async function wantedCredentials(
 function check(
   { domain }: AuthScope,
   credentials: Credentials,
-  { request: { tlsVerify, certDir }, context }: { request: LoginRequest; context: Context },
+  { request: { tlsVerify, certDir, host }, context }: { request: LoginRequest; context: Context },
 ): Promise<void> {
-  const options = { ...context.settings.registry, userAgent: `forerun/${context.version}`, credentials }
+  const options = { ...host, ...context.settings.registry, userAgent: `forerun/${context.version}`, credentials }
   const security = { ...(tlsVerify !== undefined && { tlsVerify }), ...(certDir !== undefined && { certDir }) }
   return checkLogin(domain, { ...options, ...security }, context)
 }

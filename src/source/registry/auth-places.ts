@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { ForerunError } from '../../errors.ts'
 import type { ContainersPlace } from './containers-folders.ts'
 
 /** A file that may hold credentials. */
@@ -32,10 +34,21 @@ export function authPlaces(authfile: string | undefined, host: ContainersPlace =
   ]
 }
 
-/** The file that logging in writes and logging out edits: the one named, else the first of the places. */
+/**
+ * The file that logging in writes and logging out edits: the one named, else the first of the places.
+ *
+ * @throws ForerunError `credentials` when that is in a session's directory which is not there: made by hand, it would be
+ * in the way of the session's own.
+ */
 export function loginFile(authfile: string | undefined, host: ContainersPlace = {}): string {
   const { environment = process.env } = host
-  return authfile ?? (environment.REGISTRY_AUTH_FILE || runtimeFile(host))
+  const named = authfile ?? (environment.REGISTRY_AUTH_FILE || undefined)
+  if (named !== undefined) return named
+  const directory = environment.XDG_RUNTIME_DIR
+  if (!directory || existsSync(directory)) return runtimeFile(host)
+  throw new ForerunError('credentials', `there is no directory ${directory}, which XDG_RUNTIME_DIR names`, {
+    hint: 'Take XDG_RUNTIME_DIR out of the environment, or name a file for the credentials with --authfile.',
+  })
 }
 
 function place(path: string): AuthPlace {

@@ -23,7 +23,7 @@ export async function checkLogin(
     const url = new URL('/v2/', await findOrigin(registry, context))
     await withRetries(registry, url, { context, attempt: () => attempt(registry, url, context) })
   } finally {
-    await registry.dispatcher.close()
+    await registry.dispatcher.destroy()
   }
 }
 

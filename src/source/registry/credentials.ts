@@ -17,6 +17,8 @@ export interface CredentialOptions extends ContainersPlace {
   readonly registry?: string | undefined
   /** Asks a person for the password that `creds` lacks. Default: there is nobody to ask. */
   readonly askPassword?: ((user: string, registry: string) => Promise<string>) | undefined
+  /** `credential-helpers`, first to last. Default: those of registries.conf. */
+  readonly helpers?: readonly string[] | undefined
   /** Milliseconds that a credential helper may take. Default 30,000. */
   readonly helperTimeout?: number
 }
@@ -54,7 +56,7 @@ export function storedCredentials(
   return async (scope, context) => {
     const failures: unknown[] = []
     const lookedAt: string[] = []
-    for (const helper of readRegistriesConf(options).credentialHelpers) {
+    for (const helper of options.helpers ?? readRegistriesConf(options).credentialHelpers) {
       try {
         const found =
           helper === fileHelper
