@@ -3,14 +3,13 @@ import { ForerunError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
 import { parseLocation } from '../image/location.ts'
-import { formatReference, parseReference } from '../image/reference.ts'
 import type { BlobOutcome, ImageTarget } from '../source/target.ts'
 import { openImage, type StoredImage } from '../store/image.ts'
 import { type ImageRecord, readBlob } from '../store/image-index.ts'
 import type { Context, SourceOptions } from './context.ts'
-import { requireImage } from './images.ts'
 import { layerContent } from './layer-content.ts'
 import { type LayerPlaces, layerPlaces } from './layer-places.ts'
+import { namedImage } from './named-image.ts'
 import { sideBySide } from './side-by-side.ts'
 
 export interface PushOptions extends SourceOptions {
@@ -39,9 +38,9 @@ export interface PushResult {
  */
 export async function push(words: string, options: PushOptions, context: Context): Promise<PushResult> {
   const { destination, digestfile, ...reach } = options
-  const record = requireImage(words, context)
+  const { record, name } = namedImage(words, context)
   const image = openImage(context.paths.store, record)
-  const location = parseLocation(destination ?? ownName(record, words))
+  const location = parseLocation(destination ?? name ?? onlyName(record))
   await using target = await context.target(location, reach)
   const { layers } = image.manifest
   context.emit({
@@ -53,28 +52,16 @@ export async function push(words: string, options: PushOptions, context: Context
   await using places = layerPlaces(image, { target: location, options: reach, context })
   const outcomes = await pushLayers(image, { target, places, context })
   await pushDocuments(image, target, context)
-  if (digestfile !== undefined) writeFileSync(digestfile, record.manifest)
+  if (digestfile !== undefined) writeDigest(digestfile, record.manifest)
   return { id: record.id, manifest: record.manifest, destination: target.name, layers: outcomes }
 }
 
-function ownName({ id, names }: ImageRecord, words: string): string {
+function onlyName({ id, names }: ImageRecord): string {
   const [only, another] = names
   if (only !== undefined && another === undefined) return only
-  const named = names.find((name) => name === fullName(words))
-  if (named !== undefined) return named
   throw new ForerunError('usage', `the image '${id}' has ${names.length === 0 ? 'no name' : `${names.length} names`}`, {
-    hint: `Say where it is to go: forerun push ${words} DESTINATION`,
+    hint: 'Say where it is to go: forerun push IMAGE DESTINATION',
   })
-}
-
-/** undefined for words that can only be an id. */
-function fullName(words: string): string | undefined {
-  try {
-    return formatReference(parseReference(words))
-  } catch (error) {
-    if (error instanceof ForerunError && error.code === 'reference') return undefined
-    throw error
-  }
 }
 
 interface Pushing {
@@ -123,4 +110,13 @@ async function pushDocuments({ record, manifest }: StoredImage, target: ImageTar
   const { mediaType } = manifest
   const bytes = readBlob(paths.store, record.manifest)
   await target.writeManifest({ mediaType, digest: record.manifest, bytes }, { signal, emit })
+}
+
+function writeDigest(path: string, digest: Digest): void {
+  try {
+    writeFileSync(path, digest)
+  } catch (cause) {
+    const message = `the image is pushed, but its digest cannot be written to '${path}': ${(cause as Error).message}`
+    throw new ForerunError('host-file', message, { hint: `The digest is ${digest}.`, cause })
+  }
 }

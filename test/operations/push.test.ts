@@ -150,23 +150,31 @@ test('credentials of the target are for its registry alone', async () => {
   assert.deepEqual(lab.reached, [{ authfile: '/auth.json' }, options, { authfile: '/auth.json' }])
 })
 
-test('an archive is opened anew for each reading, asked for its manifest first, and closed', async () => {
+test('an archive is asked for its manifest before it is read, and closed', async () => {
   using lab = new Lab()
-  lab.store([layer, other], { names: ['docker-archive:/srv/a.tar'], origins: ['docker-archive:/srv/a.tar'] })
-  lab.places.set('docker-archive:/srv/a.tar', layer)
-  await assert.rejects(lab.push('docker-archive:/srv/a.tar', { destination: name }), { code: 'image-not-found' })
-  assert.equal(lab.opened.filter((place) => place === 'docker-archive:/srv/a.tar').length, lab.manifestsAsked)
-  assert.equal(lab.open, 0)
+  const archive = 'docker-archive:/srv/a.tar'
+  lab.store([layer], { names: [name], origins: [archive] })
+  lab.places.set(archive, layer)
+  await lab.push(name, { destination: 'other.example/x' })
+  assert.deepEqual([lab.opened, lab.manifestsAsked, lab.open], [[archive], 1, 0])
+  assert.ok(lab.blobs.get(digestOf(layer))?.equals(layer))
 })
 
 test('an image of several names goes to the one by which it was called; by its id the destination must be said', async () => {
   using lab = new Lab()
   const { id } = lab.store([], { names: [name, 'docker.io/library/app:1'], origins: [] })
-  assert.equal((await lab.push('app:1')).destination, 'docker.io/library/app:1')
+  assert.equal((await lab.push('docker.io/app:1')).destination, 'docker.io/library/app:1')
   assert.equal((await lab.push(name)).destination, name)
   await assert.rejects(lab.push(id.slice(7, 19)), { code: 'usage', message: /has 2 names/ })
   assert.equal((await lab.push(id, { destination: 'docker://x.example/y' })).destination, 'x.example/y:latest')
   await assert.rejects(lab.push('nothing'), { code: 'image-not-found' })
+})
+
+test('a digest file that cannot be written is told of', async () => {
+  using lab = new Lab()
+  lab.store([], { names: [name], origins: [] })
+  const digestfile = join(lab.folder, 'no/such/folder')
+  await assert.rejects(lab.push(name, { digestfile }), { code: 'host-file', message: /is pushed, but/ })
 })
 
 test('a layer that the image has twice is sent once', async () => {

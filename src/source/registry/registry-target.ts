@@ -23,7 +23,7 @@ export function registryTarget(reference: Reference, options: RegistryOptions = 
     name: formatReference(reference),
     writeBlob: (descriptor, content, context) => uploadBlob(registry, descriptor, { content, context }),
     writeManifest: (document, context) => putManifest(registry, document, context),
-    [Symbol.asyncDispose]: () => registry.dispatcher.close(),
+    [Symbol.asyncDispose]: () => registry.dispatcher.destroy(),
   }
 }
 
