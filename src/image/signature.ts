@@ -9,7 +9,7 @@ export interface ImageSignatures {
   readonly simple: readonly FoundSignature<Buffer>[]
   /** Sigstore's, of cosign's tag scheme or of a bundle. */
   readonly sigstore: readonly FoundSignature<SigstoreSignature>[]
-  /** Why Sigstore's were not looked for, and what to do so that they are. undefined: they were. */
+  /** What to do so that Sigstore's are looked for everywhere, in a sentence. undefined: they were. */
   readonly sigstoreIgnored?: string
 }
 

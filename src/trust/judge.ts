@@ -15,7 +15,7 @@ export async function judgeImage(policy: Policy, image: JudgedImage): Promise<vo
   const { requirements, place } = requirementsFor(policy, image)
   for (const requirement of requirements) {
     const verdict = await judge(requirement, image)
-    if (!verdict.accepted) throw refusal({ policy, place, image, requirement, reasons: verdict.reasons })
+    if (!verdict.accepted) throw refusal({ policy, place, image, requirement, verdict })
   }
 }
 
@@ -40,9 +40,10 @@ function refusal(found: {
   place: string
   image: JudgedImage
   requirement: Requirement
-  reasons: readonly string[]
+  verdict: Exclude<Verdict, { accepted: true }>
 }): ForerunError {
-  const { policy, place, image, requirement, reasons } = found
+  const { policy, place, image, requirement } = found
+  const { reasons, hint = reasons.length === 0 ? noneHint(requirement) : someHint } = found.verdict
   const { reference } = image
   const name = reference === undefined ? 'the image' : formatReference(reference)
   const source = `${policy.file ?? 'policy.json'} (${place})`
@@ -51,11 +52,9 @@ function refusal(found: {
       hint: `To accept what is from there, see: ${addCommand(image)}`,
     })
   }
-  // Of Sigstore's, one of the reasons may be that they are not looked for.
-  const count = requirement.type === 'sigstoreSigned' ? '' : ` ${reasons.length}`
-  const signatures = reasons.length === 0 ? 'found none' : `found${count}: ${shownReasons(reasons)}`
+  const signatures = reasons.length === 0 ? 'found none' : `found ${reasons.length}: ${shownReasons(reasons)}`
   const message = `${name} is not accepted: ${source} wants ${described(requirement)}; ${signatures}`
-  return new ForerunError('policy', message, { hint: reasons.length === 0 ? noneHint(requirement) : someHint })
+  return new ForerunError('policy', message, { hint })
 }
 
 const someHint =

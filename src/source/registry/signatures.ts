@@ -35,7 +35,7 @@ export async function readSignatures(
   const places = signaturePlaces(reference, folder === undefined ? {} : { folder })
   const stored = signaturesOfBlobs(await readLookaside(registry, places.lookaside, { digest, reference, context }))
   if (!places.attachments) {
-    const sigstoreIgnored = `signatures in the registry are not looked for; to look for them, ${places.enabling}`
+    const sigstoreIgnored = `To look for signatures in the registry, ${places.enabling}.`
     return { ...stored, sigstoreIgnored }
   }
   // With sha512 it would be longer than a tag can be.

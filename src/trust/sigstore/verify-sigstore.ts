@@ -19,6 +19,7 @@ import { readTrustRoot, type TrustRoot } from './trust-root.ts'
 export async function verifySigstore(requirement: SigstoreSignedRequirement, image: JudgedImage): Promise<Verdict> {
   const root = readTrustRoot(requirement)
   const reasons = new Set<string>()
+  let hint: string | undefined
   for (const { digest } of image.documents) {
     const { sigstore, sigstoreIgnored } = await image.signatures(digest)
     for (const found of sigstore) {
@@ -26,9 +27,9 @@ export async function verifySigstore(requirement: SigstoreSignedRequirement, ima
       if (reason === undefined) return { accepted: true }
       reasons.add(reason)
     }
-    if (sigstoreIgnored !== undefined) reasons.add(sigstoreIgnored)
+    hint ??= sigstoreIgnored
   }
-  return { accepted: false, reasons: [...reasons] }
+  return { accepted: false, reasons: [...reasons], ...(hint !== undefined && { hint }) }
 }
 
 type Wanted = { readonly root: TrustRoot; readonly identity: SignedIdentity }

@@ -217,13 +217,13 @@ test('one good signature is enough, and without one each is told of', async () =
   assert.match(reasons[1] ?? '', /^signature 2 has no signature/)
 })
 
-test('without signatures there are no reasons but that they were not looked for', async () => {
+test('without signatures there are no reasons, but a hint where they were not looked for', async () => {
   assert.deepEqual(await verifySigstore(byKeys([keys]), judged([])), { accepted: false, reasons: [] })
-  const signatures = async () => ({ simple: [], sigstore: [], sigstoreIgnored: 'they are not looked for' })
+  const signatures = async () => ({ simple: [], sigstore: [], sigstoreIgnored: 'Look for them.' })
   const index = { digest: digestOf(Buffer.from('x')), bytes: Buffer.from('x') }
   const documents = [{ digest, bytes: manifest }, index]
   const result = await verifySigstore(byKeys([keys]), { ...judged([]), documents, signatures })
-  assert.deepEqual(result, { accepted: false, reasons: ['they are not looked for'] })
+  assert.deepEqual(result, { accepted: false, reasons: [], hint: 'Look for them.' })
 })
 
 test("a policy's key that cannot be used is an error, even beside a good one", async () => {
