@@ -34,7 +34,7 @@ export async function imageVersion(
   await using found = await findImage(parseLocation(words), { ...sourceOptions, judged: false }, context)
   const { reference, manifest, digest, configuration } = found.image
   const about = { image: reference, id: manifest.config.digest, manifest: digest }
-  return { ...about, ...labelled(configuration, reference), from: 'registry' }
+  return { ...about, ...versionOf(configuration, reference), from: 'registry' }
 }
 
 function storedVersion(words: string, context: Context): ImageVersion | undefined {
@@ -43,7 +43,7 @@ function storedVersion(words: string, context: Context): ImageVersion | undefine
   const { record, name } = named
   const image = name ?? record.names[0] ?? record.id
   const { configuration } = openImage(context.paths.store, record)
-  return { image, id: record.id, manifest: record.manifest, ...labelled(configuration, image), from: 'store' }
+  return { image, id: record.id, manifest: record.manifest, ...versionOf(configuration, image), from: 'store' }
 }
 
 const labels = {
@@ -52,7 +52,11 @@ const labels = {
   release: ['release', 'atomic.release'],
 }
 
-function labelled({ config }: ImageConfiguration, image: string): Pick<ImageVersion, 'name' | 'version' | 'release'> {
+/** What the labels of an image called `image` tell of its version. */
+export function versionOf(
+  { config }: ImageConfiguration,
+  image: string,
+): Pick<ImageVersion, 'name' | 'version' | 'release'> {
   const first = (keys: readonly string[]): string | undefined => {
     return keys.map((key) => labelOf(config.labels, key)).find((value) => value !== undefined && value !== '')
   }

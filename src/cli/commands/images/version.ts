@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
-import type { ImageVersion } from '../../../operations/image-version.ts'
-import { printable } from '../../output/printable.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
 import { type LookOptions, withLookOptions } from './look-options.ts'
+import { versionText } from './version-text.ts'
 
 export function versionCommand(session: Session): Command {
   const version = resultCommand('version', {
@@ -17,12 +16,7 @@ export function versionCommand(session: Session): Command {
         const { imageVersion } = await import('../../../operations/image-version.ts')
         return imageVersion(image, { ...options, remote }, context)
       },
-      describe,
+      versionText,
     ),
   )
-}
-
-function describe({ name, version, release }: ImageVersion): string {
-  if (version === undefined) return `${printable(name)}: the image tells no version`
-  return printable([name, version, release].filter((part) => part !== undefined).join('-'))
 }

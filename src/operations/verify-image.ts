@@ -1,0 +1,129 @@
+import { ForerunError } from '../errors.ts'
+import { parseLocation } from '../image/location.ts'
+import { openImage } from '../store/image.ts'
+import { type ImageFault, imageFaults, imagesWith } from '../store/image-faults.ts'
+import type { ImageRecord } from '../store/image-index.ts'
+import type { Context, SourceOptions } from './context.ts'
+import { findImage } from './find-image.ts'
+import { type ImageVersion, versionOf } from './image-version.ts'
+import { namedImage } from './named-image.ts'
+import { registryNames, samePlatform } from './registry-names.ts'
+
+export interface VerifiedImage {
+  /** The full name, or the id of an image without one. */
+  readonly image: string
+  readonly id: string
+  readonly manifest: string
+  readonly version: Version
+  /** Files that were read and found right; absent when that was not asked for. */
+  readonly files?: number
+  readonly registry: RegistryState
+}
+
+type Version = Pick<ImageVersion, 'name' | 'version' | 'release'>
+
+export type RegistryState =
+  | { readonly state: 'current' }
+  /** `layers`: of the newer image, those that this one does not have; `size` in bytes as transferred. */
+  | {
+      readonly state: 'newer'
+      readonly manifest: string
+      readonly version: Version
+      readonly layers: readonly { readonly digest: string; readonly size: number }[]
+    }
+  /** The registry could not be asked, or there is none. */
+  | { readonly state: 'unknown'; readonly reason: string }
+
+/**
+ * Says whether the image's registry has something newer under its name, and with `validate` whether all of the stored image
+ * is what it was when it was pulled. A registry that cannot be asked is part of the result, so that it hides nothing.
+ *
+ * @throws ForerunError `image-not-found`; `store` for a damaged image, after a notice for each fault.
+ */
+export async function verifyImage(
+  words: string,
+  options: SourceOptions & { readonly validate: boolean },
+  context: Context,
+): Promise<VerifiedImage> {
+  const { record, name } = namedImage(words, context)
+  const { validate, ...sourceOptions } = options
+  const image = name ?? record.names[0] ?? record.id
+  const files = validate ? await validateImage(record, image, context) : undefined
+  const { configuration } = openImage(context.paths.store, record)
+  return {
+    image,
+    id: record.id,
+    manifest: record.manifest,
+    version: versionOf(configuration, image),
+    ...(files !== undefined && { files }),
+    registry: await registryState({ record, name }, { ...samePlatform(configuration), ...sourceOptions }, context),
+  }
+}
+
+async function validateImage(record: ImageRecord, image: string, { paths, signal, emit }: Context): Promise<number> {
+  const { faults, files } = await imageFaults(paths.store, record, { signal })
+  if (faults.length === 0) return files
+  for (const fault of faults.slice(0, mostTold)) emit({ type: 'notice', message: describeFault(fault) })
+  if (faults.length > mostTold) emit({ type: 'notice', message: `and ${faults.length - mostTold} more` })
+  const [first] = faults
+  const others = faults.length > 1 ? `, and ${faults.length - 1} more` : ''
+  throw new ForerunError('store', `'${image}' is damaged: ${first && describeFault(first)}${others}`, {
+    hint: remedy(record, faults, paths.store),
+  })
+}
+
+/** What is missing is fetched by a pull; a file that is there is kept until no image has it any more. */
+function remedy(record: ImageRecord, faults: readonly ImageFault[], store: string): string {
+  const wrong = new Set(
+    faults.flatMap(({ object, problem }) => (object !== undefined && problem !== 'missing' ? [object] : [])),
+  )
+  const images = wrong.size === 0 ? [record] : imagesWith(store, wrong)
+  const pulls = images.map(({ names }) => `forerun pull ${names[0] ?? 'IMAGE'}`).join('; ')
+  if (wrong.size === 0) return `Fetch what is missing: ${pulls}`
+  const ids = images.map(({ id }) => id.slice(7, 19)).join(' ')
+  return `Fetch anew what has the damaged files: forerun images delete --force ${ids}; ${pulls}`
+}
+
+const mostTold = 20
+
+function describeFault({ kind, name, problem }: ImageFault): string {
+  const subject = kind === 'file' ? name : `the ${kind} ${name}`
+  if (problem === 'missing' || problem === 'missing or damaged') return `${subject} is ${problem}`
+  return `${subject} has another ${problem === 'metadata' ? 'owner, mode, time or attribute' : problem}`
+}
+
+async function registryState(
+  { record, name }: { record: ImageRecord; name: string | undefined },
+  options: SourceOptions,
+  context: Context,
+): Promise<RegistryState> {
+  const candidates = registryNames(record).filter((candidate) => name === undefined || candidate.name === name)
+  const asked = candidates.find(({ left }) => left === undefined)
+  if (asked === undefined) return { state: 'unknown', reason: candidates[0]?.left ?? 'it has no name' }
+  try {
+    return await compare(record, asked.name, { options, context })
+  } catch (error) {
+    if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
+    return { state: 'unknown', reason: error.message }
+  }
+}
+
+async function compare(
+  record: ImageRecord,
+  name: string,
+  { options, context }: { options: SourceOptions; context: Context },
+): Promise<RegistryState> {
+  await using found = await findImage(parseLocation(name), { ...options, judged: false }, context)
+  const { digest, manifest, configuration } = found.image
+  if (digest === record.manifest) return { state: 'current' }
+  const layers = manifest.layers.filter((_, index) => {
+    const diffId = configuration.diffIds[index]
+    return diffId === undefined || !record.diffIds.includes(diffId)
+  })
+  return {
+    state: 'newer',
+    manifest: digest,
+    version: versionOf(configuration, name),
+    layers: layers.map((layer) => ({ digest: layer.digest, size: layer.size })),
+  }
+}
