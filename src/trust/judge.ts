@@ -49,7 +49,7 @@ function refusal(found: {
   const source = `${policy.file ?? 'policy.json'} (${place})`
   if (requirement.type === 'reject') {
     return new ForerunError('policy', `${name} is not accepted: ${source} rejects it`, {
-      hint: `To accept what is from there, see: ${addCommand(image)}`,
+      hint: `To accept what somebody signs there: ${addCommand(image)}`,
     })
   }
   const signatures = reasons.length === 0 ? 'found none' : `found ${reasons.length}: ${shownReasons(reasons)}`
@@ -66,19 +66,21 @@ function noneHint(requirement: Requirement): string {
     : 'Say where its signatures are with lookaside in /etc/containers/registries.d (forerun trust add --lookaside URL).'
 }
 
-function addCommand({ scopes }: JudgedImage): string {
-  return `forerun trust add --help${scopes[1] === undefined ? '' : `, and use the scope ${scopes[1]}`}`
+/** For the repository, or the folder, rather than for the one image. */
+function addCommand({ transport, scopes }: JudgedImage): string {
+  const scope = scopes[1] ?? scopes[0] ?? "''"
+  return `forerun trust add ${transport === 'docker' ? '' : `--sigstoretype ${transport} `}--pubkeys FILE ${scope}`
 }
 
 function described(requirement: Requirement): string {
-  if (requirement.type === 'signedBy') return `a signature by the key ${namedKeys(requirement.keys)}`
+  if (requirement.type === 'signedBy') return `a signature by ${namedKeys(requirement.keys)}`
   return requirement.type === 'sigstoreSigned' ? `a Sigstore signature by ${describedAuthority(requirement)}` : ''
 }
 
 function describedAuthority({ authority }: SigstoreSignedRequirement): string {
   switch (authority.kind) {
     case 'keys':
-      return `the key ${namedKeys(authority.keys)}`
+      return namedKeys(authority.keys)
     case 'fulcio':
       return `${[authority.subjectEmail, authority.buildSignerUri].filter(Boolean).join(' and ')} of ${authority.oidcIssuer}`
     case 'pki':

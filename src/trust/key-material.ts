@@ -20,7 +20,8 @@ export function readKeyMaterial(material: KeyMaterial): Buffer {
   }
 }
 
-/** What to call keys in a message: their files. */
+/** What to call keys in a message: `the key /etc/pki/a.gpg`, `one of the keys /a, /b`. */
 export function namedKeys(keys: readonly KeyMaterial[]): string {
-  return keys.map((key) => ('path' in key ? key.path : 'in policy.json')).join(', ')
+  const names = keys.map((key) => ('path' in key ? key.path : 'in policy.json')).join(', ')
+  return `${keys.length > 1 ? 'one of the keys' : 'the key'} ${names}`
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -153,6 +154,19 @@ test('a signature of an index covers the manifest that it led to', async () => {
 test('an image that is known by its sha512 may be signed by its sha256', async () => {
   const documents = [{ digest: digestOf(manifest, 'sha512:'), bytes: manifest }]
   await judgeImage(policyOf(byAnn()), image([await signed(statement())], { documents }))
+})
+
+test('a requirement of Sigstore is judged by what the registry holds, and the hint says how it comes to be read', async () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const keyData = Buffer.from(publicKey.export({ type: 'spki', format: 'pem' })).toString('base64')
+  const requirement = { type: 'sigstoreSigned', keyData }
+  await refused(
+    image([await signed(statement())]),
+    /wants a Sigstore signature by the key in policy.json; found none/,
+    requirement,
+  )
+  const signatures = async () => ({ simple: [], sigstore: [], sigstoreIgnored: 'Set it up.' })
+  await assert.rejects(judgeImage(policyOf(requirement), image([], { signatures })), { hint: 'Set it up.' })
 })
 
 test('a document that is not as it must be', async () => {
