@@ -41,10 +41,18 @@ export async function openSource(
       const { ociArchiveSource } = await import('../source/oci-archive/archive-source.ts')
       return ociArchiveSource(location)
     }
-    case 'docker-archive':
-    case 'docker-daemon':
-    case 'containers-storage':
-      throw new Error('not yet')
+    case 'docker-archive': {
+      const { dockerArchiveSource } = await import('../source/docker-archive/docker-archive-source.ts')
+      return dockerArchiveSource(location)
+    }
+    case 'docker-daemon': {
+      const { dockerDaemonSource } = await import('../source/docker-daemon/docker-daemon-source.ts')
+      return dockerDaemonSource(location)
+    }
+    case 'containers-storage': {
+      const { containersStorageSource } = await import('../source/containers-storage/containers-storage-source.ts')
+      return containersStorageSource(location)
+    }
     case 'dir': {
       const { dirSource } = await import('../source/dir/dir-source.ts')
       return dirSource(location)
