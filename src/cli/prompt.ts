@@ -14,11 +14,24 @@ export function terminalPrompt(signal: AbortSignal): Ask | undefined {
   return (question, { hidden = false } = {}) => askLine(question, { hidden, signal })
 }
 
-/** A way to ask for the password of a user at a registry; undefined as for `terminalPrompt`. */
+/**
+ * A way to ask for the password of a user at a registry, once for all images from there; undefined as for
+ * `terminalPrompt`.
+ */
 export function passwordPrompt(signal: AbortSignal): ((user: string, registry: string) => Promise<string>) | undefined {
   const ask = terminalPrompt(signal)
-  return ask && ((user, registry) => ask(`Password of ${user} at ${registry}: `, { hidden: true }))
+  return (
+    ask &&
+    ((user, registry) => {
+      const question = `Password of ${user} at ${registry}: `
+      const answer = answers.get(question) ?? ask(question, { hidden: true })
+      answers.set(question, answer)
+      return answer
+    })
+  )
 }
+
+const answers = new Map<string, Promise<string>>()
 
 async function askLine(
   question: string,

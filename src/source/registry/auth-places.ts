@@ -24,12 +24,14 @@ export function authPlaces(authfile: string | undefined, host: ContainersPlace =
   const { environment = process.env, root = '/' } = host
   const named = authfile ?? (environment.REGISTRY_AUTH_FILE || undefined)
   if (named !== undefined) return [{ ...place(named), isNamed: true }]
-  const home = environment.HOME || homedir()
+  const home = homeFolder(environment)
+  const settings = environment.XDG_CONFIG_HOME || (home && join(home, '.config'))
+  const docker = environment.DOCKER_CONFIG || (home && join(home, '.docker'))
   return [
     place(runtimeFile(host)),
-    place(join(environment.XDG_CONFIG_HOME || join(home, '.config'), 'containers/auth.json')),
-    place(join(environment.DOCKER_CONFIG || join(home, '.docker'), 'config.json')),
-    { ...place(join(home, '.dockercfg')), format: 'dockercfg' },
+    ...(settings ? [place(join(settings, 'containers/auth.json'))] : []),
+    ...(docker ? [place(join(docker, 'config.json'))] : []),
+    ...(home ? [{ ...place(join(home, '.dockercfg')), format: 'dockercfg' as const }] : []),
     { ...place(join(root, 'etc/containers/auth.json')), isPrivate: true },
   ]
 }
@@ -49,6 +51,17 @@ export function loginFile(authfile: string | undefined, host: ContainersPlace = 
   throw new ForerunError('credentials', `there is no directory ${directory}, which XDG_RUNTIME_DIR names`, {
     hint: 'Take XDG_RUNTIME_DIR out of the environment, or name a file for the credentials with --authfile.',
   })
+}
+
+/** Services have no HOME in their environment, and some have no user that is known: undefined. */
+function homeFolder(environment: NonNullable<ContainersPlace['environment']>): string | undefined {
+  if (environment.HOME) return environment.HOME
+  try {
+    return homedir()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SYSTEM_ERROR') return undefined
+    throw error
+  }
 }
 
 function place(path: string): AuthPlace {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { ForerunError } from '../../../src/errors.ts'
 import { credentialSource } from '../../../src/source/registry/credentials.ts'
 import { authTree, entry, lookUp, quiet } from './auth-files.ts'
@@ -44,6 +46,16 @@ test('without directories in the environment, the places are those of the user',
     assert.equal((await lookUp(tree, 'registry.example', { uid: 7 }))?.place, path)
     rmSync(tree.path(path))
   }
+})
+
+test('a user whom nobody knows has no home to look in', { skip: process.getuid?.() !== 0 }, async () => {
+  const module = new URL('../../../src/source/registry/auth-places.ts', import.meta.url).href
+  const script = `const { authPlaces } = await import('${module}')
+    process.setuid(54321)
+    console.log(JSON.stringify(authPlaces(undefined).map(({ path }) => path)))`
+  const words = ['--input-type=module', '-e', script]
+  const { stdout } = await promisify(execFile)(process.execPath, words, { env: { PATH: process.env.PATH } })
+  assert.deepEqual(JSON.parse(stdout), ['/run/containers/54321/auth.json', '/etc/containers/auth.json'])
 })
 
 test('a file that is named stands in place of all', async () => {
