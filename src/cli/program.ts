@@ -26,7 +26,8 @@ export async function runProgram(words: readonly string[], interrupt: AbortSigna
   const root = program(session)
   try {
     await root.parseAsync(words, { from: 'user' })
-    return 0
+    // A command whose result tells of a failure sets it.
+    return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     const { json, debug } = session

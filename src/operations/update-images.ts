@@ -1,7 +1,7 @@
 import { ForerunError } from '../errors.ts'
 import { parseLocation } from '../image/location.ts'
 import { openImage } from '../store/image.ts'
-import { readImageIndex } from '../store/image-index.ts'
+import { type ImageRecord, readImageIndex } from '../store/image-index.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { lockHost } from './lock-host.ts'
 import { namedImage } from './named-image.ts'
@@ -23,7 +23,7 @@ export type UpdatedImage = { readonly name: string } & (
  * others back.
  *
  * @param words names or ids; all images when there are none.
- * @throws ForerunError `image-not-found`; `registry` after all names, when some failed; of a single name its own failure.
+ * @throws ForerunError `image-not-found`
  */
 export async function updateImages(
   words: readonly string[],
@@ -56,13 +56,22 @@ async function updateName(name: string, options: SourceOptions, context: Context
   const left = registryNames(record).find((candidate) => candidate.name === name)?.left
   if (left !== undefined) return { name, outcome: 'left', reason: left }
   try {
-    const { configuration } = openImage(context.paths.store, record)
-    const pulled = await pullImage(parseLocation(name), { ...samePlatform(configuration), ...options }, context)
+    const pulled = await pullImage(parseLocation(name), { ...platformOf(record, context), ...options }, context)
     const from = record.manifest
     const to = pulled.manifest
     return from === to ? { name, outcome: 'current', from } : { name, outcome: 'updated', from, to }
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
     return { name, outcome: 'failed', code: error.code, reason: error.message }
+  }
+}
+
+/** Of an image whose configuration is damaged nothing is known; pulling mends it. */
+function platformOf(record: ImageRecord, { paths }: Context): Pick<SourceOptions, 'platform'> {
+  try {
+    return samePlatform(openImage(paths.store, record).configuration)
+  } catch (error) {
+    if (error instanceof ForerunError && error.code === 'store') return {}
+    throw error
   }
 }

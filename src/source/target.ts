@@ -18,6 +18,9 @@ export interface ImageTarget extends AsyncDisposable {
 
   /** Makes the image to be found under the target's name. All of its blobs have been written. */
   writeManifest(document: ManifestToWrite, context: TransferContext): Promise<void>
+
+  /** Takes away what the target's name stands for, index or manifest. Only registries can. */
+  deleteManifest?(context: TransferContext): Promise<Digest>
 }
 
 /**

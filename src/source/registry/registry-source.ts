@@ -37,7 +37,7 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
   }
 }
 
-const manifestTypes = [
+export const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',

@@ -5,6 +5,7 @@ import type { TransferContext } from '../source.ts'
 import type { ImageTarget, ManifestToWrite } from '../target.ts'
 import { dropBody } from './answer.ts'
 import { askToWrite } from './ask-to-write.ts'
+import { deleteManifest } from './delete-manifest.ts'
 import { nominalOrigin } from './origin.ts'
 import { openRegistry, type Registry, type RegistryOptions } from './registry.ts'
 import { withRetries } from './retries.ts'
@@ -23,6 +24,7 @@ export function registryTarget(reference: Reference, options: RegistryOptions = 
     name: formatReference(reference),
     writeBlob: (descriptor, content, context) => uploadBlob(registry, descriptor, { content, context }),
     writeManifest: (document, context) => putManifest(registry, document, context),
+    deleteManifest: (context) => deleteManifest(registry, context),
     [Symbol.asyncDispose]: () => registry.dispatcher.destroy(),
   }
 }

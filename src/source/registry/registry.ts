@@ -63,7 +63,7 @@ export interface Registry {
 
 /** What a token is to allow: in the repository, and reading another one of which a blob is mounted. */
 export interface Scope {
-  readonly actions: 'pull' | 'pull,push'
+  readonly actions: 'pull' | 'pull,push' | 'pull,push,delete'
   readonly mountFrom?: string
 }
 
