@@ -84,8 +84,10 @@ export function defaultContainerName(location: ImageLocation): string {
     case 'docker':
       return nameAndTag(formatReference(location.reference))
     case 'docker-daemon':
-    case 'containers-storage':
       return nameAndTag(location.image)
+    case 'containers-storage':
+      // Which storage it is may stand in brackets.
+      return nameAndTag(location.image.replace(/^\[[^\]]*\]/, ''))
     case 'dir':
       return fileName(location.path)
     default:
@@ -102,12 +104,18 @@ function registryLocation(words: string): RegistryLocation {
 function splitPath(rest: string, text: string): { path: string; image: string | undefined } {
   const colon = rest.indexOf(':')
   const path = nonEmpty(colon < 0 ? rest : rest.slice(0, colon), text)
-  return { path, image: colon < 0 ? undefined : nonEmpty(rest.slice(colon + 1), text) }
+  const image = colon < 0 ? undefined : nonEmpty(rest.slice(colon + 1), text)
+  if (image?.startsWith('@') && !/^@\d+$/.test(image)) throw unnamed(text)
+  return { path, image }
 }
 
 function nonEmpty(part: string, text: string): string {
   if (part !== '' && !part.includes('\0')) return part
-  throw new ForerunError('reference', `'${shownWords(text)}' names no image`, {
+  throw unnamed(text)
+}
+
+function unnamed(text: string): ForerunError {
+  return new ForerunError('reference', `'${shownWords(text)}' names no image`, {
     hint: 'Write for example oci:/srv/etcd:3.5, docker-archive:/srv/etcd.tar, docker-daemon:etcd:3.5 or registry.example/etcd:3.5.',
   })
 }

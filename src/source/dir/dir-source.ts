@@ -1,6 +1,5 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../../image/digest.ts'
-import type { ImageLocation } from '../../image/location.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { FoundSignature, ImageSignatures } from '../../image/signature.ts'
 import { namingPath, unreadable } from '../file-fault.ts'
@@ -18,7 +17,7 @@ import { localName } from '../stored-name.ts'
  *
  * Errors are ForerunErrors that name the folder: `archive`, `not-an-image`, `manifest`, `platform`, `digest`, `limit`, `signature`.
  */
-export function dirSource({ path }: Extract<ImageLocation, { transport: 'dir' }>): ImageSource {
+export function dirSource({ path }: { path: string }): ImageSource {
   const files = folderFiles(path)
   let primary: Digest | undefined
   return {
