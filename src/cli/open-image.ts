@@ -75,10 +75,18 @@ export async function openTarget(
       const { layoutTarget } = await import('../source/oci-layout/layout-target.ts')
       return layoutTarget(location.path, { image: location.image })
     }
+    case 'oci-archive': {
+      const { archiveTarget } = await import('../source/oci-archive/archive-target.ts')
+      return archiveTarget(location.path, { image: location.image })
+    }
     default:
-      throw new ForerunError('usage', `forerun pushes to registries and OCI layouts, not to ${location.transport}:`, {
-        hint: 'Push to oci:DIR, and let skopeo copy it from there to any other place.',
-      })
+      throw new ForerunError(
+        'usage',
+        `forerun pushes to registries, OCI layouts and their archives, not to ${location.transport}:`,
+        {
+          hint: 'Push to oci:DIR, and let skopeo copy it from there to any other place.',
+        },
+      )
   }
 }
 

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import type { PushResult } from '../../src/operations/push.ts'
 import { busyboxImage } from '../lab/busybox.ts'
 import { type ContainerTools, containerTools } from '../lab/container-tools.ts'
-import type { LabImage } from '../lab/image.ts'
+import { type LabImage, writeLayout } from '../lab/image.ts'
 import { type LabRegistry, startRegistry } from '../lab/registry.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 
@@ -97,7 +97,7 @@ test('of an index the manifest that was pulled is pushed', async () => {
 
 test('layers of every compression arrive, one larger than any buffer among them', async () => {
   for (const compression of ['none', 'zstd'] as const) {
-    const image = await imageOf(`big ${compression}`, { compression, size: 24_000_000 })
+    const image = await imageOf(`big ${compression}`, { compression, size: 12_000_000 })
     const name = await lab.push(`big/${compression}:1`, image)
     await lab.must('pull', name)
     const copy = `${guarded.address}/big/${compression}:1`
@@ -126,6 +126,42 @@ test('a layout is read by skopeo and umoci, and holds several images', async () 
     assert.equal(stdout.trim(), image.digest)
     await tools.run(['umoci', 'raw', 'unpack', '--image', `layout:v${index}`, `root${index}`])
     assert.ok(existsSync(join(tools.folder, `root${index}/bin/busybox`)))
+  }
+})
+
+test('an archive is read by skopeo', async () => {
+  const image = await imageOf('archive')
+  const name = await lab.push('archive/app:1', image)
+  await lab.must('pull', name)
+  await lab.must('push', name, 'oci-archive:/srv/app.tar:v1')
+  cpSync(join(lab.host.root, 'srv/app.tar'), join(tools.folder, 'app.tar'))
+  const { stdout } = await tools.run(['skopeo', 'inspect', '--format', '{{.Digest}}', 'oci-archive:app.tar:v1'])
+  assert.equal(stdout.trim(), image.digest)
+  const { status, stderr } = await lab.forerun('push', name, 'oci-archive:/srv/app.tar:v1')
+  assert.equal(status, 1)
+  assert.match(stderr, /'\/srv\/app\.tar' is there already/)
+})
+
+test('an image from a layout or an archive is pushed from there', async () => {
+  const image = await imageOf('from files')
+  await writeLayout(image, join(lab.host.root, 'srv/from'), { tag: 'v1' })
+  await writeLayout(image, join(tools.folder, 'from'), { tag: 'v1' })
+  for (const [kind, archive] of [
+    ['oci', 'layers.oci'],
+    ['docker', 'saved.tar'],
+  ] as const) {
+    const to = kind === 'oci' ? `oci-archive:${archive}:v1` : `docker-archive:${archive}:saved/app:1`
+    await tools.run(['skopeo', 'copy', '-q', 'oci:from:v1', to])
+    cpSync(join(tools.folder, archive), join(lab.host.root, 'srv', archive))
+  }
+  const places = ['oci:/srv/from:v1', 'oci-archive:/srv/layers.oci:v1', 'docker-archive:/srv/saved.tar']
+  for (const [index, place] of places.entries()) {
+    const { json: pulled } = await lab.must<{ manifest: string; id: string }>('pull', '--json', place)
+    const copy = `${guarded.address}/files/app:${index}`
+    const { json } = await lab.must<PushResult>('push', pulled.manifest, copy, ...creds, '--json')
+    assert.equal(await digestAt(copy), pulled.manifest)
+    if (index < 2) assert.equal(json.manifest, image.digest)
+    else await tools.run(['podman', 'pull', '-q', '--tls-verify=false', copy])
   }
 })
 
@@ -201,6 +237,7 @@ test('a destination that forerun does not write to, and a folder that is no layo
   await lab.shell('mkdir -p /srv/photos && touch /srv/photos/a')
   for (const [destination, message] of [
     ['docker-archive:/srv/a.tar', /not to docker-archive:/],
+    ['oci-archive:/srv/no/folder/a.tar', /no folder '\/srv\/no\/folder'/],
     ['dir:/srv/dir', /not to dir:/],
     ['oci:/srv/photos:1', /'\/srv\/photos' is no OCI layout: it holds other things/],
     ['oci:/srv/new:@1', /cannot be the name/],

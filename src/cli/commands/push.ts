@@ -5,7 +5,7 @@ import { withSourceOptions } from './options.ts'
 
 export function pushCommand(session: Session): Command {
   const pushing = resultCommand('push', {
-    summary: 'write an image of the store to a registry or an OCI layout',
+    summary: 'write an image of the store to a registry, an OCI layout or an archive of one',
     examples: [
       'forerun push registry.example.com/etcd:3.5',
       'forerun push etcd:3.5 registry.example.com/copies/etcd:3.5',
@@ -13,7 +13,10 @@ export function pushCommand(session: Session): Command {
     ],
   })
     .argument('<IMAGE>', 'an image in the store, by name or id')
-    .argument('[DESTINATION]', "where to: a registry's name for it, or oci:DIR[:NAME] (default: its own name)")
+    .argument(
+      '[DESTINATION]',
+      'where to: a name in a registry, oci:DIR[:NAME], or oci-archive:FILE[:NAME] (default: its own name)',
+    )
     .option('--digestfile <FILE>', "write the manifest's digest to this file")
   return withSourceOptions(pushing).action(
     (image: string, destination: string | undefined, options: Omit<PushOptions, 'destination'>) =>

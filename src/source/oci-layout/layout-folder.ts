@@ -13,6 +13,7 @@ import { absent, dictionary } from '../../image/descriptor.ts'
 import { parseJson } from '../../image/json.ts'
 import { shownWords } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
+import { entryNameAnnotation } from './entry-name.ts'
 
 /**
  * Makes sure that the folder is a layout: an empty one, or one that is not there, becomes one; so does one in which an
@@ -44,10 +45,10 @@ export async function enterIntoLayout(
   const bytes = readWhenPresent(join(folder, 'index.json')) ?? Buffer.from(emptyIndex)
   const index = parseJson(bytes, indexSchema, { document: `'${join(folder, 'index.json')}'` })
   const others = index.manifests.filter((entry) => {
-    const entryName = entry.annotations?.[nameAnnotation]
+    const entryName = entry.annotations?.[entryNameAnnotation]
     return entryName !== name || (name === undefined && entry.digest !== descriptor.digest)
   })
-  const entry = name === undefined ? descriptor : { ...descriptor, annotations: { [nameAnnotation]: name } }
+  const entry = name === undefined ? descriptor : { ...descriptor, annotations: { [entryNameAnnotation]: name } }
   writeFileDurably(join(folder, 'index.json'), JSON.stringify({ ...index, manifests: [...others, entry] }))
 }
 
@@ -68,7 +69,6 @@ export async function temporaryFile(
 
 const temporaryPrefix = '.forerun-'
 
-const nameAnnotation = 'org.opencontainers.image.ref.name'
 const emptyIndex = '{"schemaVersion":2,"manifests":[]}'
 
 /** What is not known of is kept as it is. */

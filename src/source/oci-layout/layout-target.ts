@@ -1,14 +1,14 @@
 import { createReadStream, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { ForerunError } from '../../errors.ts'
 import { syncDirectory } from '../../host/durable-file.ts'
 import { namingFullDisk } from '../../host/full-disk.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digester, digestHex, finishDigest } from '../../image/digest.ts'
 import { formatLocation } from '../../image/location.ts'
-import { shownWords } from '../../image/reference.ts'
+import { checkInterrupted } from '../file-fault.ts'
 import type { TransferContext } from '../source.ts'
 import type { BlobOutcome, ImageTarget, ManifestToWrite } from '../target.ts'
+import { checkEntryName } from './entry-name.ts'
 import { enterIntoLayout, openLayoutFolder, temporaryFile } from './layout-folder.ts'
 
 /**
@@ -51,14 +51,6 @@ export function layoutTarget(path: string, { image }: { image: string | undefine
   }
 }
 
-/** The specification's grammar of the annotation. */
-function checkEntryName(name: string): void {
-  if (/^[A-Za-z0-9]+(?:(?:--|[-._:@+])[A-Za-z0-9]+|\/[A-Za-z0-9]+)*$/.test(name)) return
-  throw new ForerunError('reference', `'${shownWords(name)}' cannot be the name of an image in a layout`, {
-    hint: 'It is made of letters and digits, with one of -._:@+/ between them: oci:DIR:3.5 or oci:DIR:registry.example/etcd:3.5.',
-  })
-}
-
 async function writeLayoutBlob(
   folder: string,
   descriptor: Descriptor,
@@ -81,10 +73,6 @@ async function writeLayoutBlob(
   }
   syncDirectory(dirname(path))
   return 'sent'
-}
-
-function checkInterrupted({ signal }: TransferContext): void {
-  if (signal.aborted) throw new ForerunError('interrupted', 'the transfer was interrupted', { cause: signal.reason })
 }
 
 /** Another program may have left it torn. */
