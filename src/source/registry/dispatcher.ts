@@ -107,7 +107,8 @@ function connected(
   { options, connect }: { options: buildConnector.Options; connect: Connect },
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    connect(url, options, (error, socket) => (socket === null ? reject(error as Error) : resolve(socket)))
+    // On an error there is no socket, and not null either.
+    connect(url, options, (error, socket) => (socket ? resolve(socket) : reject(error as Error)))
   })
 }
 

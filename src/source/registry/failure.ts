@@ -61,8 +61,9 @@ export function displayUrl(url: URL): string {
 
 function errorCode(error: unknown): string {
   if (!(error instanceof Error)) return ''
-  if (error.name === 'HTTPParserError') return error.name
-  return 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  // The parser's own names for what it finds wrong, in undici and in Node.
+  return error.name === 'HTTPParserError' || code.startsWith('HPE_') ? 'HTTPParserError' : code
 }
 
 const checkNetwork = 'Check the network and the registry, then try again.'

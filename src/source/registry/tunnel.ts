@@ -89,7 +89,7 @@ async function openHttpTunnel(
   const place = `${isIPv6(target.host) ? `[${target.host}]` : target.host}:${target.port}`
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const headers = { host: place, ...proxyAuthorization(proxy) }
-    const asked = request({ method: 'CONNECT', path: place, headers, createConnection: () => socket, agent: false })
+    const asked = request({ method: 'CONNECT', path: place, headers, createConnection: () => socket })
     asked.once('error', reject)
     asked.once('connect', (message, _, rest: Buffer) => {
       // A server behind the tunnel speaks only when spoken to, in HTTP and in TLS.

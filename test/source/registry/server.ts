@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -13,7 +13,7 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** A server on a free loopback port, for the length of a test. */
-export async function serve(handler: Handler, tls?: { key: string; cert: string }): Promise<TestServer> {
+export async function serve(handler: Handler, tls?: ServerOptions): Promise<TestServer> {
   const requests: IncomingMessage[] = []
   const listener: Handler = (request, response) => {
     requests.push(request)
