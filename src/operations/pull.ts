@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { ForerunError } from '../errors.ts'
-import { namingFullDisk } from '../host/full-disk.ts'
+import { isFullDisk, namingFullDisk } from '../host/full-disk.ts'
 import { formatFullLocation, type ImageLocation, parseLocation } from '../image/location.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../store/image-index.ts'
 import { writeLayerTree } from '../store/layer-tree.ts'
@@ -47,21 +47,25 @@ async function pullWhole(location: ImageLocation, options: SourceOptions, contex
   const { image } = found
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
   context.emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
-  try {
-    const record = await importImage(found, context)
-    forgetPartialBlobs(image, context)
-    return { ...record, name: image.reference }
-  } catch (error) {
+  const keep = found.source.isRemote || context.settings.store.keepBlobs
+  const record = await importImage(found, { keep, context }).catch((error: unknown) => {
     if (!isCutShort(error)) forgetPartialBlobs(image, context)
-    throw error
-  }
+    if (!keep || !isFullDisk(error)) throw error
+    context.emit({ type: 'notice', message: 'The disk is full; trying again without keeping what is received' })
+    return importImage(found, { keep: false, context })
+  })
+  forgetPartialBlobs(image, context)
+  return { ...record, name: image.reference }
 }
 
-async function importImage({ location, image, source }: FoundImage, context: Context): Promise<ImageRecord> {
+async function importImage(
+  { location, image, source }: FoundImage,
+  { keep, context }: { keep: boolean; context: Context },
+): Promise<ImageRecord> {
   const { store } = context.paths
-  const { keepBlobs } = context.settings.store
+  const keepBlobs = keep && context.settings.store.keepBlobs
   using staging = openStaging(store)
-  const layers = await fetchLayers(image, { source, staging, keep: source.isRemote || keepBlobs, context })
+  const layers = await fetchLayers(image, { source, staging, keep, context })
   staging.commit()
   if (keepBlobs) for (const digest of layers.blobs) keepPartialBlob(store, digest)
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)

@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { isFullDisk } from '../host/full-disk.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import { blobPath, blobsFolder } from './image-index.ts'
@@ -64,7 +65,7 @@ export function openPartialBlob(store: string, { digest, size }: Pick<Descriptor
       try {
         for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
       } catch (error) {
-        if (!isFull(error)) throw error
+        if (!isFullDisk(error)) throw error
         forget()
       }
     },
@@ -109,10 +110,6 @@ export function removePartialBlobs(store: string, { olderThan = 0 }: { olderThan
 }
 
 const chunkSize = 1024 * 1024
-
-function isFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
-}
 
 function partialFolder(store: string): string {
   return join(store, 'partial')
