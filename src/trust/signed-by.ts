@@ -28,7 +28,7 @@ export async function verifySignedBy(requirement: SignedByRequirement, image: Ju
         return { accepted: true }
       } catch (error) {
         if (!(error instanceof SignatureFault)) throw error
-        reasons.push(`${shownWords(origin)} ${error.message}`)
+        reasons.push(`${origin.replace(/\p{Cc}/gu, '?')} ${error.message}`)
       }
     }
   }
