@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForerunError } from '../../../src/errors.ts'
 import { digestOf } from '../../../src/image/digest.ts'
+import { makeCertificates } from './certificates.ts'
 import { descriptor, json, ociManifest } from './image.ts'
 import { serve } from './server.ts'
 import { blobOf, uploadServer, whole, writing } from './upload-server.ts'
@@ -142,6 +143,23 @@ test('an upload that is cut is begun again from its first byte', async () => {
     registry.log.map((line) => line.replace(/\?.*/, '').replace('/v2/team/app/blobs/uploads/', '')),
     ['POST ', 'PUT 1', 'POST ', 'PUT 2', 'POST ', 'PUT 3'],
   )
+})
+
+test('a blob whose upload came to its end, but not the answer, is not sent twice', async () => {
+  const registry = uploadServer()
+  registry.fault = (request) => {
+    if (request.method !== 'PUT') return false
+    whole(request).then((body) => {
+      registry.blobs.set(`team/app ${digest}`, body)
+      request.socket.destroy()
+    })
+    return true
+  }
+  await using server = await serve(registry.handler)
+  const { target, context, retries } = writing(server.host)
+  const blob = blobOf(bytes)
+  assert.equal(await target.writeBlob(blob.descriptor, blob, context), 'present')
+  assert.deepEqual([blob.opened, retries().length], [1, 1])
 })
 
 test('an upload that always fails is given up after the retries that the settings say', async () => {
@@ -368,6 +386,16 @@ test('an upload without an address, or with a senseless one, is refused', async 
     await assert.rejects(target.writeBlob(blob.descriptor, blob, context), { code: 'registry' })
     assert.equal(blob.opened, 0)
   }
+})
+
+test('an upload is not sent without TLS to a registry that has it', async () => {
+  const registry = uploadServer()
+  registry.location = (session) => `http://${server.host}${session}`
+  await using server = await serve(registry.handler, makeCertificates().selfSigned)
+  const { target, context } = writing(server.host, { tlsVerify: false })
+  const blob = blobOf(bytes)
+  await assert.rejects(target.writeBlob(blob.descriptor, blob, context), { code: 'registry', message: /without TLS/ })
+  assert.equal(blob.opened, 0)
 })
 
 test('a redirect that keeps the method is followed with the whole content', async () => {
