@@ -78,7 +78,8 @@ function remedy(record: ImageRecord, faults: readonly ImageFault[], store: strin
     faults.flatMap(({ object, problem }) => (object !== undefined && problem !== 'missing' ? [object] : [])),
   )
   const images = wrong.size === 0 ? [record] : imagesWith(store, wrong)
-  const pulls = images.map(({ names }) => `forerun pull ${names[0] ?? 'IMAGE'}`).join('; ')
+  const names = images.flatMap((image) => image.names.slice(0, 1))
+  const pulls = (names.length === 0 ? ['IMAGE'] : names).map((name) => `forerun pull ${name}`).join('; ')
   if (wrong.size === 0) return `Fetch what is missing: ${pulls}`
   const ids = images.map(({ id }) => id.slice(7, 19)).join(' ')
   return `Fetch anew what has the damaged files: forerun images delete --force ${ids}; ${pulls}`
