@@ -23,7 +23,7 @@ export function installCommand(session: Session): Command {
       'forerun install --system --display registry.example.com/flannel',
     ],
   })
-    .argument('<IMAGE>', 'an image in a registry')
+    .argument('<IMAGE>', 'an image in a registry, or oci:DIR, docker-archive:FILE, …; see forerun(1)')
     .option('--system', 'install a system container; the only kind, and so the default')
     .option(
       '--name <NAME>',

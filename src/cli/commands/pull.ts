@@ -12,7 +12,10 @@ export function pullCommand(session: Session): Command {
       'forerun pull --platform linux/arm64 --creds ann registry.example.com/etcd',
     ],
   })
-  withPlatformOption(fetching.argument('<IMAGE>', 'an image in a registry'), 'fetch the image for this platform')
+  withPlatformOption(
+    fetching.argument('<IMAGE>', 'an image in a registry, or oci:DIR, docker-archive:FILE, …; see forerun(1)'),
+    'fetch the image for this platform',
+  )
   return withSourceOptions(fetching).action((image: string, options: SourceOptions) =>
     perform(
       session,
