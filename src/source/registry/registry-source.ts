@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { ForerunError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { isDigest } from '../../image/digest.ts'
@@ -7,33 +8,40 @@ import { checkDigest, type ManifestDocument, resolveManifest } from '../resolve-
 import type { ImageSource, TransferContext } from '../source.ts'
 import { wholeBody } from './answer.ts'
 import { readBlob } from './blob.ts'
+import { openMirrors } from './mirrors.ts'
 import { nominalOrigin } from './origin.ts'
-import { openRegistry, type Registry, type RegistryOptions } from './registry.ts'
+import type { Registry, RegistryOptions } from './registry.ts'
 import { requestFromRepository } from './request.ts'
 import { withRetries } from './retries.ts'
 
 /**
- * An image in a registry that speaks the OCI distribution specification, or Docker's before it. Nothing is connected before
- * the first call.
+ * An image in a registry that speaks the OCI distribution specification, or Docker's before it, and in the mirrors that
+ * registries.conf has for it: see `openMirrors`. Nothing is connected before the first call. A name without a registry
+ * is to be made a full one before: see `shortNameCandidates`.
  *
  * Every failure is one ForerunError: `registry` (unreachable, TLS, faults that remain after the retries, answers that
  * make no sense), `unauthorized`, `image-not-found`, `not-an-image`, `manifest`, `platform`, `digest`, `limit`, and
  * `interrupted` when the signal aborts.
+ *
+ * @throws ForerunError `settings` for registries.conf.
  */
 export function registrySource(reference: Reference, options: RegistryOptions = {}): ImageSource {
-  const registry = openRegistry(reference, options)
+  const mirrors = openMirrors(reference, options)
   return {
     isRemote: true,
     async manifest(platform, context) {
-      const read = (descriptor: Descriptor | undefined) => readManifest(registry, descriptor, context)
+      const read = (descriptor: Descriptor | undefined) =>
+        mirrors.ask(context, (registry) => readManifest(registry, descriptor, context))
       return { reference: formatReference(reference), ...(await resolveManifest(read, platform)) }
     },
-    blob: (descriptor, context, { offset = 0 } = {}) => readBlob(registry, descriptor, { offset, context }),
+    blob: (descriptor, context, { offset: start = 0 } = {}) =>
+      mirrors.stream(context, start, (registry, offset) => readBlob(registry, descriptor, { offset, context })),
     async signatures(digest, context) {
       const { readSignatures } = await import('./signatures.ts')
-      return readSignatures(registry, digest, { context })
+      const folder = options.root === undefined ? {} : { folder: join(options.root, 'etc/containers/registries.d') }
+      return mirrors.ask(context, (registry) => readSignatures(registry, digest, { context, reference, ...folder }))
     },
-    [Symbol.asyncDispose]: () => registry.dispatcher.destroy(),
+    [Symbol.asyncDispose]: () => mirrors[Symbol.asyncDispose](),
   }
 }
 

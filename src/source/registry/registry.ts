@@ -51,6 +51,8 @@ export type Credentials =
 /** One repository of one registry, with what is learnt about it while it is read. */
 export interface Registry {
   readonly reference: Reference
+  /** Another place is asked when this one fails. */
+  readonly isMirror: boolean
   readonly settings: RegistrySettings
   readonly dispatcher: Dispatcher
   /** Where it was found to answer; undefined until then. */
@@ -94,7 +96,7 @@ export function openRegistry(reference: Reference, options: RegistryOptions = {}
 
 /** As `openRegistry`, for a place that `endpointsFor` found. */
 export function openEndpoint(endpoint: Endpoint, options: RegistryOptions = {}): Registry {
-  const { reference } = endpoint
+  const { reference, isMirror } = endpoint
   const settings = withDefaults(endpoint, options)
   let certificates: ReturnType<typeof readHostCertificates> | undefined
   const dispatcher = createDispatcher({
@@ -107,7 +109,7 @@ export function openEndpoint(endpoint: Endpoint, options: RegistryOptions = {}):
     proxy: settings.proxy,
     connectTimeout: settings.connectTimeout,
   })
-  return { reference, settings, dispatcher, origin: undefined, reached: false, authorizations: new Map() }
+  return { reference, isMirror, settings, dispatcher, origin: undefined, reached: false, authorizations: new Map() }
 }
 
 function withDefaults(endpoint: Endpoint, options: RegistryOptions) {

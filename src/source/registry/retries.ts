@@ -15,7 +15,7 @@ export interface Retries {
 /**
  * Counts the failed attempts at one thing, and waits between them: exponentially longer, somewhat at random so that
  * parallel transfers do not come back as one, or as long as the registry asks for. One that asks for longer than the
- * longest delay is not waited for.
+ * longest delay is not waited for, and a mirror that never answered is not asked again.
  */
 export function countRetries(registry: Registry, url: URL, { signal, emit }: TransferContext): Retries {
   const { retries, firstDelay, longestDelay } = registry.settings
@@ -25,7 +25,8 @@ export function countRetries(registry: Registry, url: URL, { signal, emit }: Tra
     async next(error) {
       checkInterrupted(signal)
       if (!(error instanceof AttemptFailure)) throw error
-      const isWorthIt = error.kind === 'temporary' || (error.kind === 'refused' && registry.reached)
+      const mayComeBack = registry.reached || (error.kind === 'temporary' && !registry.isMirror)
+      const isWorthIt = error.kind !== 'not-tls' && mayComeBack
       const isTooLong = (error.retryAfter ?? 0) > longestDelay
       if (!isWorthIt || isTooLong || failed >= retries) throw final(error.failure, failed)
       const backoff = Math.min(firstDelay * 2 ** failed, longestDelay)

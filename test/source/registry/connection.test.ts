@@ -57,6 +57,22 @@ test('without verification any certificate will do', async () => {
   }
 })
 
+test('registries.conf says which places may have any certificate, and the command line goes before it', async () => {
+  await using server = await serve(genuine, certificates.selfSigned)
+  const table = `[[registry]]\nprefix = "registry.example"\nlocation = "${server.host}"\n`
+  for (const [insecure, tlsVerify, isRead] of [
+    [true, undefined, true],
+    [false, undefined, false],
+    [false, false, true],
+    [true, true, false],
+  ] as const) {
+    using tree = treeOf({ 'etc/containers/registries.conf': `${table}insecure = ${insecure}\n` })
+    const { source, context } = reading('registry.example', { ...tree.place, tlsVerify })
+    if (isRead) await source.manifest(amd64, context)
+    else await assert.rejects(source.manifest(amd64, context), { message: /is self-signed/ })
+  }
+})
+
 test('plain HTTP is spoken on loopback and without verification, and nowhere else', async () => {
   await using server = await serve(genuine)
   for (const options of [{}, { tlsVerify: false }]) {
