@@ -199,7 +199,8 @@ test('a registry is written as in the names of images', async () => {
 
 test('a helper that the file names keeps the secret, and forgets it', async () => {
   await using server = await serve(closed(ann))
-  const helped = { credHelpers: { [server.host]: 'one' } }
+  // Of the helper for everything, which is the same, a part of a registry would be taken.
+  const helped = { credHelpers: { [server.host]: 'one' }, credsStore: 'one' }
   using tree = authTree({ [file]: helped, '/root/x': '' })
   const environment = withHelper(tree, 'one', keeping)
   const host = { ...tree.place, environment }
@@ -228,6 +229,9 @@ test('a helper for everything keeps the secret, and the file the name alone', as
   const { removed } = await logout({ registry: server.host, host }, contextOf().context)
   assert.deepEqual(removed, [{ registry: server.host, place }])
   assert.deepEqual(read(tree), { credsStore: 'all', auths: { 'other.example': {} } })
+  const part = await loggingIn(tree, { registry: `${server.host}/team`, ...ann }, environment)
+  assert.equal(part.place, tree.path(file))
+  assert.equal((await currentLogin({ registry: `${server.host}/team/app`, host }, contextOf().context)).user, 'ann')
 })
 
 test('of the helpers of registries.conf the first that takes the secret keeps it', async () => {

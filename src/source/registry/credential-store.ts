@@ -37,10 +37,7 @@ export async function storeCredentials(
       failures.push(error)
     }
   }
-  throw (
-    failures[0] ??
-    new ForerunError('credentials', 'registries.conf names no helper', { hint: 'See credential-helpers.' })
-  )
+  throw failures[0] ?? new Error('registries.conf has at least one helper')
 }
 
 /**
@@ -93,8 +90,8 @@ async function storeByFile(
   const file = editableAuthFile(loginFile(options.authfile, options))
   const key = fittingKeys(scope)[0] ?? scope.domain
   const [own] = helpersOf(file, scope)
-  const isForAll = own !== undefined && own.name === file.credsStore
-  // Helpers know whole registries; a part of one can stay in the file where the helper is asked after it.
+  const isForAll = own?.isForAll === true
+  // Helpers know whole registries. A part of one can be in the file where the helper is asked after that.
   if (own === undefined || (isForAll && scope.path !== '')) {
     const auth = Buffer.from(`${credentials.user}:${credentials.password}`, 'utf8').toString('base64')
     changeAuths(file.path, new Map([[key, { auth }]]))
@@ -119,14 +116,14 @@ async function storeByHelper(
   return programOf(call)
 }
 
-/** The helper that the file names for a registry, if any. */
-function helpersOf(file: AuthFile, { domain }: AuthScope): Call[] {
+/** The helper that the file names for a registry, if any, and whether it is the one for everything. */
+function helpersOf(file: AuthFile, { domain }: AuthScope): (Call & { isForAll: boolean })[] {
   for (const { key, server } of helperKeys(domain)) {
     const name = file.credHelpers.get(key)
-    if (name) return [{ name, server, namedIn: file.path }]
+    if (name) return [{ name, server, namedIn: file.path, isForAll: false }]
   }
   if (file.credsStore === undefined || file.credHelpers.has(domain)) return []
-  return [{ name: file.credsStore, server: storeServer(domain), namedIn: file.path }]
+  return [{ name: file.credsStore, server: storeServer(domain), namedIn: file.path, isForAll: true }]
 }
 
 /** Whether a key of `auths` says just this; for a whole registry in older spellings, too. */
