@@ -5,7 +5,7 @@ import type { TransferContext } from '../source.ts'
 import type { BlobContent, BlobOutcome } from '../target.ts'
 import { type Answer, dropBody } from './answer.ts'
 import { askToWrite } from './ask-to-write.ts'
-import { displayUrl, misbehaving } from './failure.ts'
+import { AttemptFailure, displayUrl, misbehaving } from './failure.ts'
 import { nominalOrigin } from './origin.ts'
 import type { Registry } from './registry.ts'
 import { requestFromRepository } from './request.ts'
@@ -117,6 +117,9 @@ function uploadAddress({ url, header }: Answer): URL {
   return address
 }
 
+/** Statuses of a registry that knows nothing of an upload that it has begun. */
+const sessionLost = [404, 416]
+
 /** Distribution specification, "Single POST" then PUT. The registry checks the digest, too. */
 async function send(
   registry: Registry,
@@ -131,15 +134,24 @@ async function send(
     })
   try {
     const answer = await askToWrite(patient(registry, size), withDigest(session, digest), {
-      ...{ what: `blob ${digest}`, method: 'PUT', accepted: [200, 201, 204], context },
+      ...{ what: `blob ${digest}`, method: 'PUT', accepted: [200, 201, 204, ...sessionLost], context },
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
       body: () => Readable.from(watched(), { objectMode: false }),
     })
     dropBody(answer)
+    if (sessionLost.includes(answer.status)) throw lostUpload(answer, digest)
   } catch (error) {
     // The transfer fails with its content, in words of its own.
     throw failed === undefined ? error : failed.reason
   }
+}
+
+function lostUpload({ url, status }: Answer, digest: string): AttemptFailure {
+  return new AttemptFailure(
+    new ForerunError('registry', `${url.host} has lost the upload of blob ${digest} (${status})`, {
+      hint: 'It may have been restarted, or be several registries that do not share what they store. Try again.',
+    }),
+  )
 }
 
 /** Only what the content itself throws is told, not what ends its reading. */

@@ -162,6 +162,22 @@ test('a blob whose upload came to its end, but not the answer, is not sent twice
   assert.deepEqual([blob.opened, retries().length], [1, 1])
 })
 
+test('a registry that loses an upload which it has begun gets it anew', async () => {
+  for (const status of [404, 416]) {
+    const registry = uploadServer()
+    let losses = 2
+    registry.fault = (request, response) => request.method === 'PUT' && losses-- > 0 && respond(response, status, {})
+    await using server = await serve(registry.handler)
+    const { target, context } = writing(server.host)
+    const blob = blobOf(bytes)
+    assert.equal(await target.writeBlob(blob.descriptor, blob, context), 'sent')
+    losses = 9
+    const other = blobOf(bytes.subarray(1))
+    await assert.rejects(target.writeBlob(other.descriptor, other, context), { message: /has lost the upload .*after/ })
+    assert.deepEqual([blob.closed, other.closed], [3, 6])
+  }
+})
+
 test('an upload that always fails is given up after the retries that the settings say', async () => {
   const registry = uploadServer()
   registry.fault = (request) => {
@@ -244,7 +260,7 @@ const refusals: [status: number, code: string, message: RegExp, hint: RegExp][] 
 
 for (const [status, code, message, hint] of refusals) {
   test(`a ${status} is told of at once, whatever it answers`, async () => {
-    for (const method of ['POST', 'PUT']) {
+    for (const method of status === 404 ? ['POST'] : ['POST', 'PUT']) {
       const registry = uploadServer()
       registry.fault = (request, response) => {
         if (request.method !== method) return false
