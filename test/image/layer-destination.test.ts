@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { copiesElsewhere } from '../../src/image/layer-destination.ts'
+
+describe('a layer was copied to where /exports is not', () => {
+  for (const step of [
+    'COPY app /usr/bin/ # buildkit',
+    'COPY --chown=1:1 a b /etc/app # buildkit',
+    '/bin/sh -c #(nop) COPY file:1234abcd in /usr/bin/app ',
+    '/bin/sh -c #(nop) ADD multi:1234abcd in /usr/bin/ ',
+    'ADD https://example.org/x /opt/x # buildkit',
+    'COPY a /var/lib/exports',
+  ]) {
+    test(step, () => assert.equal(copiesElsewhere(step), true))
+  }
+})
+
+describe('a layer may hold /exports', () => {
+  for (const step of [
+    '',
+    'RUN /bin/sh -c mkdir /exports # buildkit',
+    'COPY exports / # buildkit',
+    'COPY exports /exports/ # buildkit',
+    'COPY exports /exports/hostfs/usr # buildkit',
+    '/bin/sh -c #(nop) ADD file:1234abcd in / ',
+    'COPY a usr/bin # buildkit',
+    'COPY a $HOME # buildkit',
+    'COPY ["a", "/usr/bin"] # buildkit',
+    'COPY a /usr/../exports # buildkit',
+    'COPY a /usr/./../exports',
+    'COPY a /data/x # buildkit',
+    'WORKDIR /usr',
+    'RUN cp a /usr && echo COPY a /usr',
+    'COPY a /usr/bin && x',
+  ]) {
+    test(step, () => assert.equal(copiesElsewhere(step), false))
+  }
+})
