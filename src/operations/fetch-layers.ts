@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
 import { readLayer } from '../layer/read-layer.ts'
 import type { ImageSource } from '../source/source.ts'
+import { blobPath } from '../store/image-index.ts'
 import { readWholeLayerTree } from '../store/layer-tree.ts'
 import { layerWriter } from '../store/layer-writer.ts'
 import { openPartialBlob, type PartialBlob } from '../store/partial-blob.ts'
@@ -10,6 +12,7 @@ import type { Staging } from '../store/staging.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { Context } from './context.ts'
 import { blobBytes, type ResolvedImage } from './resolve-image.ts'
+import { sideBySide } from './side-by-side.ts'
 
 export interface FetchedLayers {
   /** The blobs that were fetched. */
@@ -36,20 +39,11 @@ export async function fetchLayers(
   if (inOrder !== undefined) {
     wanted.sort((a, b) => inOrder.indexOf(a.descriptor) - inOrder.indexOf(b.descriptor))
   }
-  const fault = new AbortController()
-  const signal = AbortSignal.any([context.signal, fault.signal])
-  const fetchNext = async (): Promise<void> => {
-    for (let layer = wanted.shift(); layer !== undefined; layer = wanted.shift()) {
-      trees.set(layer.diffId, await fetchLayer(layer, { ...work, signal }))
-    }
+  const width = inOrder === undefined ? context.settings.registry.parallelLayers : 1
+  const fetch = async (layer: Layer, signal: AbortSignal) => {
+    trees.set(layer.diffId, await fetchLayer(layer, { ...work, signal }))
   }
-  const workers = Array.from({ length: inOrder === undefined ? context.settings.registry.parallelLayers : 1 }, () =>
-    fetchNext().catch((error: unknown) => {
-      fault.abort()
-      throw error
-    }),
-  )
-  throwFirst(await Promise.allSettled(workers))
+  await sideBySide(wanted, fetch, { width, signal: context.signal })
   return { blobs, trees, size: [...trees.values()].reduce((sum, tree) => sum + fileBytes(tree), size) }
 }
 
@@ -59,7 +53,7 @@ interface Layer {
 }
 
 /** A layer that an image has twice is fetched once. `size`: bytes of the files of the layers that are stored. */
-function neededLayers(image: ResolvedImage, { paths, emit }: Context): { wanted: Layer[]; size: number } {
+function neededLayers(image: ResolvedImage, { paths, settings, emit }: Context): { wanted: Layer[]; size: number } {
   const wanted: Layer[] = []
   const seen = new Set<Digest>()
   let size = 0
@@ -69,7 +63,8 @@ function neededLayers(image: ResolvedImage, { paths, emit }: Context): { wanted:
     if (seen.has(diffId)) continue
     seen.add(diffId)
     const stored = readWholeLayerTree(paths.store, diffId)
-    if (stored === undefined) {
+    const lacksBlob = settings.store.keepBlobs && !existsSync(blobPath(paths.store, descriptor.digest))
+    if (stored === undefined || lacksBlob) {
       wanted.push({ descriptor, diffId })
       continue
     }
@@ -150,13 +145,6 @@ async function* keptAndFetched(
 
 function meansWrongBytes(error: unknown): boolean {
   return error instanceof ForerunError && ['digest', 'layer', 'limit'].includes(error.code)
-}
-
-/** The failure that came first in time is the cause; the others were interrupted by it. */
-function throwFirst(results: readonly PromiseSettledResult<void>[]): void {
-  const failures = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown)
-  if (failures.length === 0) return
-  throw failures.find((error) => !(error instanceof ForerunError && error.code === 'interrupted')) ?? failures[0]
 }
 
 function fileBytes(entries: readonly StoredEntry[]): number {
