@@ -152,6 +152,13 @@ test('an entry of a kind that is not known, or that is no entry, does not count 
   }
 })
 
+test('a signature counts whose base64 is broken into lines, as openssl writes it', async () => {
+  const good = cosigned(cosignPayload(), keys.privateKey)
+  const signature = good.annotations['dev.cosignproject.cosign/signature'] ?? ''
+  const annotations = { 'dev.cosignproject.cosign/signature': signature.replace(/.{1,64}/g, '$&\r\n') }
+  assert.equal(await verdict(byKeys([keys]), { ...good, annotations }), 'accepted')
+})
+
 test('what is no signature is told, and never thrown', async () => {
   const good = cosigned(cosignPayload(), keys.privateKey)
   const signature = good.annotations['dev.cosignproject.cosign/signature'] ?? ''
