@@ -169,6 +169,7 @@ test('a malformed file is one error that names it and quotes nothing', async () 
   const contents: [string, RegExp][] = [
     [`{"auths":{"registry.example":{"auth":"${secret}"}`, /not JSON/],
     [`auth=${secret}`, /not JSON/],
+    ['{"a":verysecret}', /not JSON/],
     [`"${secret}"`, /not an object/],
     [`["${secret}"]`, /not an object/],
     ['7', /not an object/],
