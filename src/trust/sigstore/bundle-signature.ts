@@ -44,18 +44,15 @@ function certificatesOf({ verificationMaterial: { certificate, x509CertificateCh
   return chain.map(({ rawBytes }) => rawBytes)
 }
 
-/** A proof without a checkpoint proves nothing. */
 function entryOf(entry: Bundle['verificationMaterial']['tlogEntries'][number]): LogEntry {
-  const { logIndex, integratedTime, logId, inclusionPromise, inclusionProof, canonicalizedBody } = entry
-  const { checkpoint, logIndex: index, treeSize, hashes } = inclusionProof ?? {}
-  const isProof = checkpoint !== undefined && index !== undefined && treeSize !== undefined && hashes !== undefined
+  const { logIndex, integratedTime, logId, inclusionPromise, inclusionProof: proof, canonicalizedBody } = entry
   return {
     body: canonicalizedBody.toString('base64'),
     integratedTime,
     logIndex,
     logId: logId?.keyId.toString('hex') ?? '',
     promise: inclusionPromise?.signedEntryTimestamp,
-    proof: isProof ? { index, treeSize, hashes, checkpoint: checkpoint.envelope } : undefined,
+    proof: proof && { ...proof, index: proof.logIndex, checkpoint: proof.checkpoint?.envelope },
   }
 }
 

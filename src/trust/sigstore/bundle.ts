@@ -38,6 +38,7 @@ const int64 = v.pipe(
 const proofSchema = v.object({
   logIndex: int64,
   treeSize: int64,
+  rootHash: base64,
   hashes: v.optional(v.array(base64), []),
   checkpoint: v.optional(v.object({ envelope: v.string() })),
 })

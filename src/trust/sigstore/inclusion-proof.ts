@@ -1,6 +1,7 @@
 import { createHash, type KeyObject, verify } from 'node:crypto'
 import { SignatureFault } from '../signature-fault.ts'
 import { decodeBase64 } from './base64.ts'
+import { keyDer } from './public-key.ts'
 
 /** That an entry is in a Merkle tree (RFC 9162, section 2.1.3), and the log's word for the tree. */
 export interface InclusionProof {
@@ -9,15 +10,20 @@ export interface InclusionProof {
   readonly treeSize: number
   /** From the leaf to the root. */
   readonly hashes: readonly Buffer[]
-  /** A signed note: origin, size and root hash on a line each, an empty line, signatures. */
-  readonly checkpoint: string
+  readonly rootHash: Buffer
+  /**
+   * A signed note: origin, size and root hash on a line each, an empty line, signatures. undefined: nobody vouches for the tree, and the
+   * proof alone proves nothing.
+   */
+  readonly checkpoint: string | undefined
 }
 
-/** @throws SignatureFault when the proof does not hold, or none of the keys has signed the tree. */
+/** @throws SignatureFault when the proof does not hold, or there is a checkpoint which none of the keys has signed. */
 export function checkInclusion(body: Buffer, proof: InclusionProof, logKeys: readonly KeyObject[]): void {
-  const { size, root } = signedTree(proof.checkpoint, logKeys)
+  const { treeSize, checkpoint } = proof
+  const tree = checkpoint === undefined ? { size: treeSize, root: proof.rootHash } : signedTree(checkpoint, logKeys)
   const computed = rootHash(hash(Buffer.of(0), body), proof)
-  if (size !== proof.treeSize || computed === undefined || !computed.equals(root)) {
+  if (tree.size !== treeSize || computed === undefined || !computed.equals(tree.root)) {
     throw new SignatureFault('has an entry that is not in the transparency log')
   }
 }
@@ -48,7 +54,7 @@ function hash(...parts: readonly Buffer[]): Buffer {
   return running.digest()
 }
 
-/** The note's text ends with the line feed before the empty line; a signature's first four bytes only hint at the key. */
+/** The note's text ends with the line feed before the empty line; a signature begins with four bytes of its key's digest. */
 function signedTree(checkpoint: string, logKeys: readonly KeyObject[]): { size: number; root: Buffer } {
   const end = checkpoint.indexOf('\n\n')
   const text = checkpoint.slice(0, end + 1)
@@ -57,8 +63,8 @@ function signedTree(checkpoint: string, logKeys: readonly KeyObject[]): { size: 
     .split('\n')
     .slice(0, mostSignatures)
   const isSigned = signatures.some((line) => {
-    const signature = decodeBase64(/^\u2014 \S+ (\S+)$/.exec(line)?.[1] ?? '')?.subarray(4)
-    return signature !== undefined && logKeys.some((key) => verify('sha256', Buffer.from(text), key, signature))
+    const signature = decodeBase64(/^\u2014 \S+ (\S+)$/.exec(line)?.[1] ?? '') ?? Buffer.alloc(0)
+    return logKeys.some((key) => isNoteSignedBy(key, text, signature))
   })
   if (end < 0 || !isSigned) {
     throw new SignatureFault(
@@ -74,3 +80,8 @@ function signedTree(checkpoint: string, logKeys: readonly KeyObject[]): { size: 
 }
 
 const mostSignatures = 16
+
+function isNoteSignedBy(key: KeyObject, text: string, signature: Buffer): boolean {
+  const hint = hash(keyDer(key)).subarray(0, 4)
+  return hint.equals(signature.subarray(0, 4)) && verify('sha256', Buffer.from(text), key, signature.subarray(4))
+}

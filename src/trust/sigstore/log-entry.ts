@@ -26,7 +26,7 @@ export interface LogEntry {
  */
 export function checkLogged(entry: LogEntry, logKeys: readonly KeyObject[]): Date | undefined {
   const { promise, proof } = entry
-  if (promise === undefined && proof === undefined) {
+  if (promise === undefined && proof?.checkpoint === undefined) {
     throw new SignatureFault('has an entry of a transparency log without a proof of it')
   }
   if (promise !== undefined && !isPromised(entry, promise, logKeys)) {

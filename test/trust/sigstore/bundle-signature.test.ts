@@ -135,6 +135,23 @@ test('a proof that does not hold does not count, not even beside a promise', asy
   }
   const unfounded = changed((_, { inclusionProof = {} }) => delete inclusionProof.checkpoint)
   assert.match(await verdict(byKeys([keys], { log }), unfounded), /without a proof of it$/)
+  const beside = changed((_, { inclusionProof = {} }) => delete inclusionProof.checkpoint, 'both')
+  assert.equal(await verdict(byKeys([keys], { log }), beside), 'accepted')
+  const rooted = changed((_, { inclusionProof = {} }) => {
+    delete inclusionProof.checkpoint
+    inclusionProof.rootHash = Buffer.alloc(32).toString('base64')
+  }, 'both')
+  assert.match(await verdict(byKeys([keys], { log }), rooted), /not in the transparency log$/)
+})
+
+test("a checkpoint's signature that is said to be by another key does not count", async () => {
+  const misnamed = changed((_, { inclusionProof = {} }) => {
+    const { envelope } = inclusionProof.checkpoint as { envelope: string }
+    const [text = '', signature = ''] = envelope.split(/(?<= log\.example )/)
+    const bytes = Buffer.from(signature, 'base64')
+    inclusionProof.checkpoint = { envelope: `${text}${bytes.fill(0, 0, 4).toString('base64')}\n` }
+  })
+  assert.match(await verdict(byKeys([keys], { log }), misnamed), /checkpoint .* not signed by the policy's key/)
 })
 
 test('what is no bundle is told, and never thrown', async () => {
