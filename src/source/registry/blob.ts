@@ -2,7 +2,7 @@ import { ForerunError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { repositoryName } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
-import { type Answer, chunksOf } from './answer.ts'
+import { type Answer, checkUnencoded, chunksOf } from './answer.ts'
 import { AttemptFailure, misbehaving } from './failure.ts'
 import { nominalOrigin } from './origin.ts'
 import type { Registry } from './registry.ts'
@@ -67,6 +67,9 @@ async function* readFrom(
 
 /** How many bytes the answer repeats before the new ones begin. */
 function repeatedBytes(answer: Answer, descriptor: Descriptor, offset: number): number {
+  // Storages give what was compressed before it was stored an encoding, too; only its length tells that it is the blob.
+  const rest = answer.status === 200 ? descriptor.size : descriptor.size - offset
+  if (Number(answer.header('content-length')) !== rest) checkUnencoded(answer)
   if (answer.status === 200) {
     const length = answer.header('content-length')
     if (length !== undefined && Number(length) !== descriptor.size) throw wrongSize(descriptor, length)

@@ -89,11 +89,12 @@ async function errorDocument(answer: Answer, signal: AbortSignal): Promise<{ err
 async function beginning(answer: Answer, signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
+  const deadline = performance.now() + 5_000
   try {
     for await (const chunk of chunksOf(answer, signal)) {
       chunks.push(chunk)
       length += chunk.length
-      if (length > 16_384) break
+      if (length > 16_384 || performance.now() > deadline) break
     }
   } catch (error) {
     // The words were cut off. The status, which came before them, matters more.

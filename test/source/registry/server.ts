@@ -12,19 +12,22 @@ export interface TestServer extends AsyncDisposable {
   readonly requests: IncomingMessage[]
 }
 
-/** A server on a free loopback port, for the length of a test. */
-export async function serve(handler: Handler, tls?: ServerOptions): Promise<TestServer> {
+/** A server on a free loopback port, for the length of a test. `host` may be `::1` in place of `127.0.0.1`. */
+export async function serve(
+  handler: Handler,
+  { host: address = '127.0.0.1', ...tls }: ServerOptions & { host?: string } = {},
+): Promise<TestServer> {
   const requests: IncomingMessage[] = []
   const listener: Handler = (request, response) => {
     requests.push(request)
     handler(request, response)
   }
-  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const server = tls.key === undefined ? createServer(listener) : createTlsServer(tls, listener)
+  await new Promise<void>((resolve) => server.listen(0, address, resolve))
+  const host = `${address === '::1' ? '[::1]' : address}:${(server.address() as AddressInfo).port}`
   return {
     host,
-    origin: `${tls === undefined ? 'http' : 'https'}://${host}`,
+    origin: `${tls.key === undefined ? 'http' : 'https'}://${host}`,
     requests,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
