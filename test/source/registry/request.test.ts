@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { parseReference } from '../../../src/image/reference.ts'
+import { openRegistry } from '../../../src/source/registry/registry.ts'
+import { requestFromRepository } from '../../../src/source/registry/request.ts'
 import { registryOf, testImage } from './image.ts'
-import { amd64, collect, reading } from './reading.ts'
+import { amd64, collect, quick, reading } from './reading.ts'
 import { type Handler, serve } from './server.ts'
 
 const image = testImage()
@@ -136,3 +140,83 @@ test('something that does not speak HTTP is refused', async () => {
   const { source, context } = reading(server.host)
   await assert.rejects(source.manifest(amd64, context), { code: 'registry', message: /does not speak HTTP/ })
 })
+
+test('what is written is sent anew where it has to be: after a challenge, and to where a redirect leads', async () => {
+  const received: string[] = []
+  await using server = await serve((request, response) => {
+    if (request.url?.startsWith('/token')) return void response.end('{"token":"abc"}')
+    if (request.url === '/v2/') return void response.end()
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      received.push(`${request.method} ${request.url} ${Buffer.concat(chunks)}`)
+      if (request.headers.authorization !== 'Bearer abc') {
+        response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${request.headers.host}/token"` }).end()
+      } else if (request.url?.endsWith('/first')) response.writeHead(307, { location: '/second' }).end()
+      else response.writeHead(201).end()
+    })
+  })
+  const { registry, context } = opened(server.host)
+  let made = 0
+  const body = () => {
+    made += 1
+    return Readable.from([Buffer.from('by'), Buffer.from('tes')])
+  }
+  const scope = { actions: 'pull,push' } as const
+  const sending = { method: 'PUT', body, scope, accepted: [201], context } as const
+  const answer = await requestFromRepository(registry, 'first', sending)
+  assert.equal(answer.status, 201)
+  await answer.body.dump()
+  assert.deepEqual(received, ['PUT /v2/team/app/first bytes', 'PUT /v2/team/app/first bytes', 'PUT /second bytes'])
+  assert.equal(made, 3)
+  const { searchParams } = new URL(
+    server.requests.find(({ url }) => url?.startsWith('/token'))?.url ?? '',
+    server.origin,
+  )
+  assert.deepEqual(searchParams.getAll('scope'), ['repository:team/app:pull,push'])
+  await registry.dispatcher.destroy()
+})
+
+test('what is written is sent once: a fault is told to the sender, and a redirect that changes the method is no answer', async () => {
+  for (const [handler, error] of [
+    [answering(302, { location: '/elsewhere' }), { code: 'registry', message: /302/ }],
+    [answering(503), { name: 'Error', message: /503/ }],
+    [(request) => void request.socket.destroy(), { name: 'Error', message: /was cut/ }],
+  ] satisfies [Handler, object][]) {
+    await using server = await serve((request, response) => {
+      if (request.method === 'POST') handler(request, response)
+      else response.end()
+    })
+    const { registry, context } = opened(server.host)
+    const posting = requestFromRepository(registry, 'uploads/', { method: 'POST', body: Buffer.from('x'), context })
+    await assert.rejects(posting, error)
+    assert.deepEqual(server.requests.filter(({ method }) => method === 'POST').length, 1)
+    await registry.dispatcher.destroy()
+  }
+})
+
+test('an address that the registry gave is asked as it is, and at another origin without the authorization', async () => {
+  await using other = await serve((_, response) => void response.end())
+  await using server = await serve((request, response) => {
+    if (request.url?.startsWith('/token')) response.end('{"token":"abc"}')
+    else if (request.headers.authorization === undefined) {
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${request.headers.host}/token"` }).end()
+    } else response.end()
+  })
+  const { registry, context } = opened(server.host)
+  for (const { origin } of [server, other]) {
+    const answer = await requestFromRepository(registry, new URL('/upload?state=a%2Fb', origin), { context })
+    await answer.body.dump()
+  }
+  assert.equal(server.requests.at(-1)?.headers.authorization, 'Bearer abc')
+  assert.deepEqual(
+    other.requests.map(({ url, headers }) => [url, headers.authorization]),
+    [['/upload?state=a%2Fb', undefined]],
+  )
+  await registry.dispatcher.destroy()
+})
+
+function opened(host: string) {
+  const { context } = reading(host)
+  return { registry: openRegistry(parseReference(`${host}/team/app:1`), quick), context }
+}
