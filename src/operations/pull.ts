@@ -22,7 +22,7 @@ export interface PulledImage extends ImageRecord {
 export async function pull(image: string, options: SourceOptions, context: Context): Promise<PulledImage> {
   const location = parseLocation(image)
   using _lock = await lockHost(context)
-  return pullImage(location, options, context)
+  return await pullImage(location, options, context)
 }
 
 /**

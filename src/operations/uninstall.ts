@@ -26,7 +26,7 @@ export interface UninstallResult {
  */
 export async function uninstall(name: string, context: Context): Promise<UninstallResult> {
   using _lock = await lockHost(context)
-  return uninstallDeployment(requireDeployment(name, context), context)
+  return await uninstallDeployment(requireDeployment(name, context), context)
 }
 
 /** As `uninstall`, for a caller that holds the lock. */
