@@ -79,7 +79,7 @@ function beginPass(
   context: TransferContext,
 ): Pass {
   const source = open(context)[Symbol.asyncIterator]()
-  const input = streamInput(source)
+  const input = streamInput(source, context)
   const members = tarMembers(input, { path, signal: context.signal })
   async function end() {
     await members.return()

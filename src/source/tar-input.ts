@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { checkInterrupted } from './file-fault.ts'
 import { readAt } from './file-range.ts'
 
 /** The bytes of an uncompressed archive, read from front to back. */
@@ -38,11 +39,13 @@ export function fileInput(file: FileHandle, path: string, { size }: { size: numb
 
 const readAhead = 32 * 1024
 
-export function streamInput(source: AsyncIterator<Buffer>): TarInput {
+/** @throws ForerunError `interrupted`, and what the source throws. */
+export function streamInput(source: AsyncIterator<Buffer>, context: { readonly signal: AbortSignal }): TarInput {
   let position = 0
   let ahead: Buffer = Buffer.alloc(0)
   async function take(most: number): Promise<Buffer | undefined> {
     while (ahead.length === 0) {
+      checkInterrupted(context)
       const { done, value } = await source.next()
       if (done === true) return undefined
       ahead = value

@@ -37,18 +37,23 @@ export async function* tarMembers(
   const found: Member[] = []
   const headers = extract(headerOptions)
   headers.on('entry', (header, content, next) => {
+    // It is thrown where the bytes were written.
+    content.on('error', () => {})
+    // tar-stream takes some sizes to be none, and then waits for ever.
+    if (!Number.isSafeInteger(header.size)) return headers.destroy(new Error('a size that is no number'))
     found.push(memberOf(header, { offset: input.position, ordinal: count++ }))
     content.resume()
     next()
   })
-  // It is thrown where the bytes were written.
   headers.on('error', () => {})
   let count = 0
+  let zeroBlocks = 0
   try {
-    for (;;) {
+    while (zeroBlocks < 2) {
       checkInterrupted({ signal })
       const block = await takeBlock(input)
       if (block === undefined) break
+      zeroBlocks = block.equals(zeroBlock) ? zeroBlocks + 1 : 0
       await write(headers, block, path)
       const member = found.pop()
       if (member === undefined) continue
@@ -58,6 +63,8 @@ export async function* tarMembers(
       await writeZeros(headers, member, path)
     }
     await end(headers, path)
+    // So that the checksum of compressed data, which comes behind it, is looked at; but a bomb of zeros is not.
+    await input.skip(mostPadding)
   } finally {
     headers.destroy()
   }
@@ -79,6 +86,9 @@ function tooMany(path: string): ForerunError {
 }
 
 const blockSize = 512
+/** Two of them end an archive (POSIX.1, pax, "ustar Interchange Format"). */
+const zeroBlock = Buffer.alloc(blockSize)
+const mostPadding = 1024 * 1024
 
 async function takeBlock(input: TarInput): Promise<Buffer | undefined> {
   const first = await input.take(blockSize)

@@ -103,6 +103,15 @@ test('a signal ends the reading of an archive', async (t) => {
   }
 })
 
+test('a signal ends the reading of a large member that nobody asked for', async (t) => {
+  const path = await archive(t, { large: Buffer.alloc(50_000_000), ...files }, { compression: 'gzip' })
+  await using source = open(path)
+  const controller = new AbortController()
+  const started = source.manifest(here, { ...context, signal: controller.signal })
+  setImmediate(() => controller.abort())
+  await assert.rejects(started, { code: 'interrupted' })
+})
+
 test('what is no archive is refused, naming what it is', async (t) => {
   const path = folder(t)
   const at = (name: string) => join(path, name)
