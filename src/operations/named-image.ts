@@ -21,7 +21,7 @@ export function namedImage(words: string, context: Context): NamedImage {
   const named = findNamedImage(words, context)
   if (named !== undefined) return named
   throw new ForerunError('image-not-found', `there is no image '${shownWords(words)}' in the store`, {
-    hint: 'List them with: forerun images list; fetch it with: forerun pull IMAGE',
+    hint: 'List them: forerun images list; fetch it: forerun pull IMAGE; only look: forerun images info --remote IMAGE',
   })
 }
 

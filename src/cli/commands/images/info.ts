@@ -31,7 +31,7 @@ function describe(image: ImageInspection): string {
     `Digest: ${image.digest}`,
     ...(image.created === undefined ? [] : [`Created: ${printable(image.created)}`]),
     `Platforms: ${printable([...platforms].join(', '))}`,
-    `Size: ${formatSize(image.size)} in ${image.layers.length} layers`,
+    `Size: ${formatSize(image.size)} in ${layerCount(image.layers.length)}`,
     ...pairs(image.labels),
     ...section('Template variables with default value, but overridable with --set:', pairs(image.variables)),
     ...section('Template variables that has no default value, and must be set with --set:', image.required),
@@ -48,5 +48,9 @@ function section(heading: string, lines: readonly string[]): string[] {
 }
 
 function fetchedLine({ layers, bytes }: { layers: number; bytes: number }, all: number): string {
-  return `Fetched for this: ${layers} of ${all} layers, ${formatSize(bytes)}`
+  return `Fetched for this: ${layers} of ${layerCount(all)}, ${formatSize(bytes)}`
+}
+
+function layerCount(count: number): string {
+  return count === 1 ? '1 layer' : `${count} layers`
 }
