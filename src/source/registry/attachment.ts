@@ -1,12 +1,11 @@
 import * as v from 'valibot'
-import { ForerunError } from '../../errors.ts'
 import { absent, type Descriptor, descriptorSchema } from '../../image/descriptor.ts'
 import { isDigest } from '../../image/digest.ts'
 import { parseJson } from '../../image/json.ts'
 import { repositoryName } from '../../image/reference.ts'
 import type { FoundSignature, SigstoreSignature } from '../../image/signature.ts'
 import { checkDigest } from '../resolve-manifest.ts'
-import { largestSignature, mostSignatures, simpleSigningType } from '../signature-blob.ts'
+import { simpleSigningType } from '../signature-blob.ts'
 import type { TransferContext } from '../source.ts'
 import { dropBody, wholeBody } from './answer.ts'
 import { readBlob } from './blob.ts'
@@ -15,13 +14,14 @@ import { nominalOrigin } from './origin.ts'
 import type { Registry } from './registry.ts'
 import { requestFromRepository } from './request.ts'
 import { withRetries } from './retries.ts'
+import type { SignatureBudget } from './signature-budget.ts'
 
 /** `name` is a tag or a digest. */
-type Place = { readonly name: string; readonly context: TransferContext }
+type Place = { readonly name: string; readonly budget: SignatureBudget; readonly context: TransferContext }
 
 export const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 
-/** What of a repository's answer is needed here. `next`: where its list goes on. */
+/** A repository's answer. `link`: its header of that name, which tells where a list goes on. */
 export interface AttachedDocument {
   readonly bytes: Buffer
   readonly url: URL
@@ -36,18 +36,19 @@ export interface AttachedDocument {
  */
 export async function readAttachment(
   registry: Registry,
-  { name, context }: Place,
+  { name, budget, context }: Place,
 ): Promise<FoundSignature<SigstoreSignature>[] | undefined> {
   const document = await readDocument(registry, `manifests/${name}`, { accept: manifestType, context })
   if (document === undefined) return undefined
   if (isDigest(name)) checkDigest(document.bytes, name, 'the manifest of a signature')
   const { layers = [] } = parseJson(document.bytes, attachmentSchema, { document: 'the manifest of a signature' })
-  if (layers.length > mostSignatures) throw tooMany(registry, name)
   const separator = isDigest(name) ? '@' : ':'
   const origin = `${repositoryName(registry.reference)}${separator}${name}`
+  const { length } = layers.filter(({ mediaType }) => mediaType === simpleSigningType || isBundleType(mediaType))
+  budget.expect(length, origin)
   const found: FoundSignature<SigstoreSignature>[] = []
   for (const [index, layer] of layers.entries()) {
-    const content = await readSignature(registry, layer, context)
+    const content = await readSignature(registry, layer, { budget, context })
     if (content !== undefined) found.push({ origin: layers.length === 1 ? origin : `${origin} #${index + 1}`, content })
   }
   return found
@@ -76,23 +77,18 @@ export async function readDocument(
   })
 }
 
-export function tooMany({ reference }: Registry, name: string): ForerunError {
-  const place = `${repositoryName(reference)} has more than ${mostSignatures} signatures for one image (${name})`
-  return new ForerunError('limit', place, { hint: 'No image needs that many; remove those that are not needed.' })
-}
-
 const attachmentSchema = v.object({ layers: absent(v.array(descriptorSchema)) })
 
 async function readSignature(
   registry: Registry,
   layer: Descriptor,
-  context: TransferContext,
+  place: Omit<Place, 'name'>,
 ): Promise<SigstoreSignature | undefined> {
   const { mediaType, annotations = {} } = layer
   if (mediaType === simpleSigningType) {
-    return { kind: 'simple-signing', payload: await readLayer(registry, layer, context), annotations }
+    return { kind: 'simple-signing', payload: await readLayer(registry, layer, place), annotations }
   }
-  if (isBundleType(mediaType)) return { kind: 'bundle', bytes: await readLayer(registry, layer, context) }
+  if (isBundleType(mediaType)) return { kind: 'bundle', bytes: await readLayer(registry, layer, place) }
   return undefined
 }
 
@@ -101,18 +97,13 @@ export function isBundleType(mediaType: string): boolean {
   return /^application\/vnd\.dev\.sigstore\.bundle(?:\.v\d+\.\d+)?\+json(?:;|$)/.test(mediaType)
 }
 
-async function readLayer(registry: Registry, layer: Descriptor, context: TransferContext): Promise<Buffer> {
+async function readLayer(
+  registry: Registry,
+  layer: Descriptor,
+  { budget, context }: Omit<Place, 'name'>,
+): Promise<Buffer> {
+  budget.spend(layer.size, `${repositoryName(registry.reference)}@${layer.digest}`)
   if (layer.data !== undefined) return layer.data
-  if (layer.size > largestSignature) {
-    const sizes = `${layer.size} bytes, more than ${largestSignature}`
-    throw new ForerunError(
-      'limit',
-      `the signature ${layer.digest} of ${repositoryName(registry.reference)} has ${sizes}`,
-      {
-        hint: 'No signature needs that much; check what was pushed there.',
-      },
-    )
-  }
   const bytes = Buffer.concat(await Array.fromAsync(readBlob(registry, layer, { offset: 0, context })))
   checkDigest(bytes, layer.digest, 'a signature')
   return bytes

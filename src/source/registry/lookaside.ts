@@ -5,7 +5,7 @@ import { ForerunError } from '../../errors.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../../image/digest.ts'
 import type { Reference } from '../../image/reference.ts'
 import type { FoundSignature } from '../../image/signature.ts'
-import { largestSignature, mostSignatures } from '../signature-blob.ts'
+import { largestSignature } from '../signature-blob.ts'
 import type { TransferContext } from '../source.ts'
 import { dropBody, wholeBody } from './answer.ts'
 import { displayUrl } from './failure.ts'
@@ -13,6 +13,7 @@ import { follow } from './follow.ts'
 import { refusal } from './refusal.ts'
 import type { Registry } from './registry.ts'
 import { withRetries } from './retries.ts'
+import type { SignatureBudget } from './signature-budget.ts'
 
 /**
  * Reads the signature storage beside a registry: `BASE/REPOSITORY@ALGORITHM=HEX/signature-N` from 1 on, until one is not there
@@ -25,27 +26,36 @@ import { withRetries } from './retries.ts'
 export async function readLookaside(
   registry: Registry,
   base: URL,
-  { digest, reference, context }: { digest: Digest; reference: Reference; context: TransferContext },
+  {
+    digest,
+    reference,
+    budget,
+    context,
+  }: {
+    digest: Digest
+    reference: Reference
+    budget: SignatureBudget
+    context: TransferContext
+  },
 ): Promise<FoundSignature<Buffer>[]> {
   const found: FoundSignature<Buffer>[] = []
   for (;;) {
     const url = new URL(base)
     const folder = `${reference.path}@${digestAlgorithm(digest)}=${digestHex(digest)}`
     url.pathname = `${base.pathname.replace(/\/+$/, '')}/${folder}/signature-${found.length + 1}`
-    const signature = url.protocol === 'file:' ? await readFile(url) : await readWeb(registry, url, context)
+    const signature =
+      url.protocol === 'file:' ? await readFile(url, budget) : await readWeb(registry, url, { budget, context })
     if (signature === undefined) return found
-    if (found.length === mostSignatures) throw tooMany(signature.origin)
     found.push(signature)
   }
 }
 
-async function readFile(url: URL): Promise<FoundSignature<Buffer> | undefined> {
+async function readFile(url: URL, budget: SignatureBudget): Promise<FoundSignature<Buffer> | undefined> {
   const origin = fileURLToPath(url)
   try {
     // A pipe of that name would keep the reader waiting.
     await using file = await open(origin, constants.O_RDONLY | constants.O_NONBLOCK)
-    const { size } = await file.stat()
-    if (size > largestSignature) throw tooLong(origin)
+    budget.spend((await file.stat()).size, origin)
     return { origin, content: await file.readFile() }
   } catch (cause) {
     if (cause instanceof ForerunError) throw cause
@@ -60,12 +70,12 @@ async function readFile(url: URL): Promise<FoundSignature<Buffer> | undefined> {
 async function readWeb(
   registry: Registry,
   url: URL,
-  context: TransferContext,
+  { budget, context }: { budget: SignatureBudget; context: TransferContext },
 ): Promise<FoundSignature<Buffer> | undefined> {
   const origin = displayUrl(url)
   const target = new URL(url)
   const headers = authorization(target)
-  return withRetries(registry, target, {
+  const content = await withRetries(registry, target, {
     context,
     attempt: async () => {
       const answer = await follow(registry, target, { headers, context })
@@ -73,15 +83,14 @@ async function readWeb(
         dropBody(answer)
         return undefined
       }
-      if (answer.status !== 200) throw await refusal(answer, { registry, signal: context.signal })
-      const content = await wholeBody(answer, {
-        limit: largestSignature,
-        signal: context.signal,
-        document: 'a signature',
-      })
-      return { origin, content }
+      const { signal } = context
+      if (answer.status !== 200) throw await refusal(answer, { registry, signal })
+      return wholeBody(answer, { limit: largestSignature, signal, document: 'a signature' })
     },
   })
+  if (content === undefined) return undefined
+  budget.spend(content.length, origin)
+  return { origin, content }
 }
 
 /** User and password of the address itself, which is left without them. */
@@ -92,16 +101,4 @@ function authorization(url: URL): Record<string, string> {
   if (username === '') return {}
   const words = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
   return { authorization: `Basic ${Buffer.from(words).toString('base64')}` }
-}
-
-function tooLong(origin: string): ForerunError {
-  return new ForerunError('limit', `the signature ${origin} has more than ${largestSignature} bytes`, {
-    hint: 'No signature needs that much; check what lies there.',
-  })
-}
-
-function tooMany(origin: string): ForerunError {
-  return new ForerunError('limit', `there are more than ${mostSignatures} signatures: ${origin}`, {
-    hint: 'No image needs that many; remove those that are not needed.',
-  })
 }

@@ -1,14 +1,15 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../../image/digest.ts'
-import type { Reference } from '../../image/reference.ts'
+import { type Reference, repositoryName } from '../../image/reference.ts'
 import type { FoundSignature, ImageSignatures, SigstoreSignature } from '../../image/signature.ts'
-import { mostSignatures, signaturesOfBlobs } from '../signature-blob.ts'
+import { signaturesOfBlobs } from '../signature-blob.ts'
 import type { TransferContext } from '../source.ts'
-import { isBundleType, manifestType, readAttachment, tooMany } from './attachment.ts'
+import { isBundleType, manifestType, readAttachment } from './attachment.ts'
 import { readLookaside } from './lookaside.ts'
 import { readReferrers } from './referrers.ts'
 import { signaturePlaces } from './registries-d.ts'
 import type { Registry } from './registry.ts'
+import { type SignatureBudget, signatureBudget } from './signature-budget.ts'
 
 /**
  * What is attached to a manifest or index of a registry: in the signature storage beside it, and, where registries.d says
@@ -33,7 +34,10 @@ export async function readSignatures(
   },
 ): Promise<ImageSignatures> {
   const places = signaturePlaces(reference, folder === undefined ? {} : { folder })
-  const stored = signaturesOfBlobs(await readLookaside(registry, places.lookaside, { digest, reference, context }))
+  const budget = signatureBudget()
+  const stored = signaturesOfBlobs(
+    await readLookaside(registry, places.lookaside, { digest, reference, budget, context }),
+  )
   if (!places.attachments) {
     const sigstoreIgnored = `To look for signatures in the registry, ${places.enabling}.`
     return { ...stored, sigstoreIgnored }
@@ -41,21 +45,25 @@ export async function readSignatures(
   // With sha512 it would be longer than a tag can be.
   const hasTag = digestAlgorithm(digest) === 'sha256'
   const tagged = hasTag
-    ? await readAttachment(registry, { name: `sha256-${digestHex(digest)}.sig`, context })
+    ? await readAttachment(registry, { name: `sha256-${digestHex(digest)}.sig`, budget, context })
     : undefined
-  const referring = await readReferring(registry, digest, context)
+  const referring = await readReferring(registry, digest, { budget, context })
   return { simple: stored.simple, sigstore: [...stored.sigstore, ...(tagged ?? []), ...referring] }
 }
 
 async function readReferring(
   registry: Registry,
   digest: Digest,
-  context: TransferContext,
+  { budget, context }: { budget: SignatureBudget; context: TransferContext },
 ): Promise<FoundSignature<SigstoreSignature>[]> {
   const referrers = (await readReferrers(registry, digest, context)).filter(mayHoldSignature)
-  if (referrers.length > mostSignatures) throw tooMany(registry, digest)
+  // Before they are fetched: what holds none would not count otherwise.
+  budget.expect(referrers.length, `${repositoryName(registry.reference)}@${digest}`)
   const found: FoundSignature<SigstoreSignature>[] = []
-  for (const { digest: name } of referrers) found.push(...((await readAttachment(registry, { name, context })) ?? []))
+  for (const { digest: name } of referrers) {
+    const attached = await readAttachment(registry, { name, budget, context })
+    found.push(...(attached ?? []))
+  }
   return found
 }
 
