@@ -29,12 +29,17 @@ test('a return that gives up the lock too early is seen', () => {
 function earlyReturns(lines: readonly string[]): number[] {
   const found: number[] = []
   let holding: number | undefined
+  // A function inside the block returns to the block, not out of it.
+  let inner: number | undefined
   for (const [index, line] of lines.entries()) {
     const indentation = line.search(/\S/)
     if (holding !== undefined && indentation >= 0 && indentation < holding) holding = undefined
+    if (inner !== undefined && indentation >= 0 && indentation <= inner) inner = undefined
+    if (/=> \{$/.test(line)) inner ??= indentation
     if (/^\s*(?:await )?using \w/.test(line)) holding ??= indentation
     const returned = /\breturn (\w+)\(/.exec(line)?.[1]
-    if (holding !== undefined && returned !== undefined && asyncFunctions.has(returned)) found.push(index + 1)
+    if (inner !== undefined || holding === undefined || returned === undefined) continue
+    if (asyncFunctions.has(returned)) found.push(index + 1)
   }
   return found
 }
