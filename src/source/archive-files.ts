@@ -1,18 +1,12 @@
 import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { compressionOf } from './compression.ts'
 import { decompressed } from './decompressed.ts'
 import { unreadable } from './file-fault.ts'
 import { readAt, readRange } from './file-range.ts'
-import { openRegularFile } from './folder-files.ts'
 import { forwardArchive } from './forward-archive.ts'
-import type { ImageFiles } from './image-files.ts'
+import type { ArchiveFiles } from './image-files.ts'
 import { plainArchive } from './plain-archive.ts'
-import type { TransferContext } from './source.ts'
-
-/** The files in a tar archive. */
-export interface ArchiveFiles extends ImageFiles {
-  /** The first bytes of a file that is there, as many as tell how it is compressed. */
-  start(name: string, context: TransferContext): Promise<Buffer>
-}
+import { openRegularFile } from './regular-file.ts'
 
 /**
  * The files in a tar archive: plain, of which the headers are read once and the contents where they lie, or compressed with
@@ -78,9 +72,3 @@ function decompressorOf(first: Buffer) {
 }
 
 const chunkSize = 512 * 1024
-
-/** Tells by its first bytes how a file is compressed. */
-export function compressionOf(first: Buffer): 'gzip' | 'zstd' | undefined {
-  if (first[0] === 0x1f && first[1] === 0x8b) return 'gzip'
-  return first.length >= 4 && first.readUInt32LE() === 0xfd2fb528 ? 'zstd' : undefined
-}

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
+import { lstat, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemFault, unreadable } from './file-fault.ts'
 import { readRange } from './file-range.ts'
 import type { ImageFiles } from './image-files.ts'
+import { openRegularFile } from './regular-file.ts'
 
 /**
  * The files below a folder. The folder itself may be reached through symbolic links; below it none is followed, so that an
@@ -54,21 +55,4 @@ function absent(error: NodeJS.ErrnoException): undefined {
 async function* readFile(path: string, offset: number): AsyncGenerator<Buffer, void, undefined> {
   await using file = await openRegularFile(path, constants.O_NOFOLLOW)
   yield* readRange(file, path, { start: offset, end: Number.POSITIVE_INFINITY })
-}
-
-/** Opens a file to be read; a pipe or a device is refused at once, and not waited for. @throws ForerunError `archive` */
-export async function openRegularFile(path: string, flags = 0): Promise<FileHandle> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags).catch((cause: unknown) => {
-    throw systemFault(path, cause)
-  })
-  const found = await file.stat()
-  if (found.isFile()) return file
-  await file.close()
-  const kind = found.isDirectory() ? 'folder' : found.isFIFO() ? 'pipe' : 'device'
-  throw unreadable(path, `is a ${kind}, not a file`, {
-    hint:
-      kind === 'folder'
-        ? 'For a folder write oci:DIR or dir:DIR.'
-        : 'Write the image to a file first: it is read more than once.',
-  })
 }

@@ -1,6 +1,5 @@
-import type { ArchiveFiles } from './archive-files.ts'
 import { unreadable } from './file-fault.ts'
-import { largestDocument } from './image-files.ts'
+import { type ArchiveFiles, largestDocument } from './image-files.ts'
 import { addMember, findFile, type MemberTable } from './member-table.ts'
 import type { TransferContext } from './source.ts'
 import { streamInput, type TarInput } from './tar-input.ts'

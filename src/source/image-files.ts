@@ -25,6 +25,12 @@ export interface ImageFiles extends AsyncDisposable {
   forwardPosition(name: string): number | undefined
 }
 
+/** The files in a tar archive. */
+export interface ArchiveFiles extends ImageFiles {
+  /** The first bytes of a file that is there, as many as tell how it is compressed. */
+  start(name: string, context: TransferContext): Promise<Buffer>
+}
+
 /** A document is held in memory; real ones have some kilobytes. */
 export const largestDocument = 4 * 1024 * 1024
 
