@@ -80,7 +80,11 @@ function runBounded(program: string, words: readonly string[]): Promise<GpgResul
       stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
       env: { PATH: process.env.PATH, LC_ALL: 'C' },
     })
-    const stop = (): void => void child.kill('SIGKILL')
+    const stop = (): void => {
+      child.kill('SIGKILL')
+      // Its own children may hold them open.
+      for (const stream of child.stdio) stream?.destroy()
+    }
     // Node's own time limit would keep the process alive where there is no such program.
     const timer = setTimeout(stop, longest)
     const text = collect(child.stdout, { limit: largestSignature, stop })

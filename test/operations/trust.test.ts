@@ -227,6 +227,9 @@ test('a policy or a storage that cannot be understood is left alone', async () =
   writeFileSync(file, JSON.stringify({ ...policy, more: 1 }))
   await refused(addTrust(request, context), { code: 'policy', message: /more is not known/ })
   await refused(deleteTrust({ scope: 'a.example' }, context), { code: 'policy', message: /more is not known/ })
+  // Which of the two is meant, nobody knows.
+  writeFileSync(file, '{"default":[{"type":"reject"}],"default":[{"type":"insecureAcceptAnything"}]}')
+  await refused(addTrust(request, context), { code: 'policy', message: /'default' is there twice/ })
 })
 
 test('a policy that cannot be written takes the address back with it', async () => {

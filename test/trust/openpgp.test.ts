@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
@@ -21,22 +20,19 @@ before(async () => {
   ann = await gpg.key('ann@example.com')
   ben = await gpg.key('ben@example.com')
   annsKey = await gpg.publicKey([ann])
+  mkdirSync(join(gpg.path, 'tmp'))
+  process.env.TMPDIR = join(gpg.path, 'tmp')
 })
 
 after(() => gpg[Symbol.asyncDispose]())
 
 async function refused(message: Buffer, fault: RegExp, keyring = annsKey): Promise<void> {
-  const before = leftFolders()
   await assert.rejects(verifiedText(message, { keyrings: [keyring] }), (error) => {
     assert.ok(error instanceof SignatureFault, String(error))
     assert.match(error.message, fault)
     return true
   })
-  assert.deepEqual(leftFolders(), before)
-}
-
-function leftFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^forerun-gpg-[^t]/.test(name))
+  assert.deepEqual(readdirSync(join(gpg.path, 'tmp')), [])
 }
 
 test('a good signature gives the text that was signed, by one of several keyrings, binary or armored', async () => {
@@ -164,5 +160,23 @@ test('without gpgv, gpg does it; without both the error tells what to install', 
   } finally {
     process.env.PATH = path
     rmSync(folder, { recursive: true })
+  }
+})
+
+test('a gpgv that fails, or never stops talking, verifies nothing', async () => {
+  const message = await gpg.sign(text, { by: [ann] })
+  const folder = join(gpg.path, 'programs')
+  const path = process.env.PATH
+  const good = `/usr/bin/gpgv "$@"`
+  for (const script of [`${good}; exit 1`, `${good}; cat /dev/zero`, `${good}; cat /dev/zero >&3`]) {
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'gpgv'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    try {
+      process.env.PATH = `${folder}:${path}`
+      await refused(message, /was not verified|exactly one/)
+    } finally {
+      process.env.PATH = path
+      rmSync(folder, { recursive: true })
+    }
   }
 })
