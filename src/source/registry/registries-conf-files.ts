@@ -1,7 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ForerunError } from '../../errors.ts'
-import { type ContainersPlace, containersFolders, dropInFolders } from './containers-folders.ts'
+import { type ContainersPlace, containersFolders } from './containers-folders.ts'
+import { dropInFiles } from './drop-in-files.ts'
 
 /**
  * The files of containers-registries.conf(5) that there are, in the order in which they are read: one main file (the user's, else
@@ -17,7 +18,8 @@ export function registriesConfFiles(place: ContainersPlace): string[] {
   const main = containersFolders(place)
     .map((folder) => join(folder, 'registries.conf'))
     .filter((file) => existsSync(file))
-  return [...main.slice(0, 1), ...dropIns(place), ...last]
+  const dropIns = dropInFiles(place, { name: 'registries', suffix: '.conf.d', extension: '.conf' })
+  return [...main.slice(0, 1), ...dropIns, ...last]
 }
 
 /** The file in which Podman records the short names that somebody chose, if there is one. */
@@ -36,25 +38,4 @@ function namedFile({ environment = process.env }: ContainersPlace, variable: str
   throw new ForerunError('settings', `${variable} names ${file}, which is not there`, {
     hint: `Mend or unset ${variable}.`,
   })
-}
-
-function dropIns(place: ContainersPlace): string[] {
-  const files = new Map<string, string>()
-  for (const folder of dropInFolders(place, { name: 'registries', suffix: '.conf.d' })) {
-    for (const name of fileNames(folder)) {
-      if (name.endsWith('.conf') && !files.has(name)) files.set(name, join(folder, name))
-    }
-  }
-  return [...files.keys()].sort().flatMap((name) => files.get(name) ?? [])
-}
-
-function fileNames(folder: string): string[] {
-  try {
-    const entries = readdirSync(folder, { withFileTypes: true })
-    return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name)
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') return []
-    throw new ForerunError('settings', `cannot read ${folder}: ${message}`, { hint: `Mend ${folder}.`, cause })
-  }
 }

@@ -1,11 +1,14 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import * as v from 'valibot'
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
 import { ForerunError } from '../../errors.ts'
 import { absent, dictionary } from '../../image/descriptor.ts'
 import { type Reference, repositoryName } from '../../image/reference.ts'
+import type { ContainersPlace } from './containers-folders.ts'
+import { dropInFiles } from './drop-in-files.ts'
 
 /** Where the signatures of an image are, as this host is set up. */
 export interface SignaturePlaces {
@@ -18,25 +21,22 @@ export interface SignaturePlaces {
 }
 
 /**
- * Reads containers-registries.d(5): `~/.config/containers/registries.d/*.yaml` where that folder is, else those of
- * `/etc/containers`. As containers/image has it, each setting comes from the most specific section that has it: the
- * image, its repository, the namespaces above, the registry, `*.DOMAIN`, `default-docker`. Members that are for writing
+ * Reads containers-registries.d(5): the `*.yaml` of `registries.d` in `/usr/share/containers`, `/etc/containers` and the user's folder,
+ * of which together no two may have the same section. As containers/image has it, each setting comes from the most specific section
+ * that has it: the image, its repository, the namespaces above, the registry, `*.DOMAIN`, `default-docker`. Members that are for writing
  * signatures, and unknown ones, are left alone.
  *
  * @throws ForerunError `settings` with file and line.
  */
-export function signaturePlaces(
-  reference: Reference,
-  { folder = registriesFolder() }: { folder?: string } = {},
-): SignaturePlaces {
-  const sections = readSections(folder)
+export function signaturePlaces(reference: Reference, place: ContainersPlace = {}): SignaturePlaces {
+  const sections = readSections(place)
   const matching = [...scopesOf(reference), defaultScope].flatMap((scope) => sections.get(scope) ?? [])
   const lookaside = matching.find((section) => section.lookaside !== undefined)
   const attachments = matching.find((section) => section.attachments !== undefined)
   return {
-    lookaside: lookaside === undefined ? builtInLookaside() : lookasideUrl(lookaside),
+    lookaside: lookaside === undefined ? builtInLookaside(place) : lookasideUrl(lookaside),
     attachments: attachments?.attachments === true,
-    enabling: enablingWords(reference, folder, attachments),
+    enabling: enablingWords(reference, attachments),
   }
 }
 
@@ -50,15 +50,11 @@ interface Section {
 /** No scope of an image: those have no space. */
 const defaultScope = 'default docker'
 
-function registriesFolder(): string {
-  const own = join(homedir(), '.config/containers/registries.d')
-  return existsSync(own) ? own : '/etc/containers/registries.d'
-}
-
 /** A section that two files have is an error, whether or not they agree. */
-function readSections(folder: string): Map<string, Section> {
+function readSections(place: ContainersPlace): Map<string, Section> {
   const sections = new Map<string, Section>()
-  for (const section of fileNames(folder).flatMap((name) => readFile(join(folder, name)))) {
+  const files = dropInFiles(place, { name: 'registries', suffix: '.d', extension: '.yaml' })
+  for (const section of files.flatMap(readFile)) {
     const { file, scope } = section
     const other = sections.get(scope)
     if (other !== undefined) {
@@ -68,18 +64,6 @@ function readSections(folder: string): Map<string, Section> {
     sections.set(scope, section)
   }
   return sections
-}
-
-function fileNames(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-      .filter((name) => name.endsWith('.yaml'))
-      .sort()
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT') return []
-    throw mistaken(`cannot read ${folder}: ${message}`, folder, cause)
-  }
 }
 
 /** valibot's own object takes a list as well. */
@@ -163,10 +147,15 @@ function scopesOf(reference: Reference): string[] {
 }
 
 /** Where the containers tools put the signatures that they make, unless told otherwise. */
-function builtInLookaside(): URL {
-  const isRoot = process.getuid?.() === 0
-  const folder = isRoot ? '/var/lib/containers/sigstore' : join(homedir(), '.local/share/containers/sigstore')
-  return new URL(`file://${encodeURI(folder)}`)
+function builtInLookaside({
+  root = '/',
+  environment = process.env,
+  uid = process.getuid?.() ?? 0,
+}: ContainersPlace): URL {
+  const home = environment.HOME || homedir()
+  return pathToFileURL(
+    uid === 0 ? join(root, 'var/lib/containers/sigstore') : join(home, '.local/share/containers/sigstore'),
+  )
 }
 
 function lookasideUrl({ lookaside = '', file }: Section): URL {
@@ -176,8 +165,8 @@ function lookasideUrl({ lookaside = '', file }: Section): URL {
   throw mistaken(`${file}: lookaside is no address that begins with file:///, http:// or https://`, file)
 }
 
-function enablingWords({ domain }: Reference, folder: string, section: Section | undefined): string {
-  const file = section?.file ?? join(folder, `${domain.replace(/[^\w.-]/g, '_')}.yaml`)
+function enablingWords({ domain }: Reference, section: Section | undefined): string {
+  const file = section?.file ?? `/etc/containers/registries.d/${domain.replace(/[^\w.-]/g, '-')}.yaml`
   const scope = section?.scope ?? domain
   const place = scope === defaultScope ? 'default-docker' : `docker: ${scope}`
   return `write 'use-sigstore-attachments: true' below '${place}' in ${file}`

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { ForerunError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { isDigest } from '../../image/digest.ts'
@@ -38,8 +37,9 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
       mirrors.stream(context, start, (registry, offset) => readBlob(registry, descriptor, { offset, context })),
     async signatures(digest, context) {
       const { readSignatures } = await import('./signatures.ts')
-      const folder = options.root === undefined ? {} : { folder: join(options.root, 'etc/containers/registries.d') }
-      return mirrors.ask(context, (registry) => readSignatures(registry, digest, { context, reference, ...folder }))
+      return mirrors.ask(context, (registry) =>
+        readSignatures(registry, digest, { context, reference, place: options }),
+      )
     },
     [Symbol.asyncDispose]: () => mirrors[Symbol.asyncDispose](),
   }

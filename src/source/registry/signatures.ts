@@ -5,6 +5,7 @@ import type { FoundSignature, ImageSignatures, SigstoreSignature } from '../../i
 import { signaturesOfBlobs } from '../signature-blob.ts'
 import type { TransferContext } from '../source.ts'
 import { isBundleType, manifestType, readAttachment } from './attachment.ts'
+import type { ContainersPlace } from './containers-folders.ts'
 import { readLookaside } from './lookaside.ts'
 import { readReferrers } from './referrers.ts'
 import { signaturePlaces } from './registries-d.ts'
@@ -17,7 +18,7 @@ import { type SignatureBudget, signatureBudget } from './signature-budget.ts'
  *
  * @param registry the endpoint that gave the manifest.
  * @param options.reference the image's name as asked for, by which registries.d and the storage know it. Default: the registry's.
- * @param options.folder in place of registries.d.
+ * @param options.place whose registries.d, and whose storage where that names none.
  * @throws ForerunError for every fault that is not a plain "there is none".
  */
 export async function readSignatures(
@@ -26,14 +27,14 @@ export async function readSignatures(
   {
     context,
     reference = registry.reference,
-    folder,
+    place = {},
   }: {
     context: TransferContext
     reference?: Reference
-    folder?: string
+    place?: ContainersPlace
   },
 ): Promise<ImageSignatures> {
-  const places = signaturePlaces(reference, folder === undefined ? {} : { folder })
+  const places = signaturePlaces(reference, place)
   const budget = signatureBudget()
   const stored = signaturesOfBlobs(
     await readLookaside(registry, places.lookaside, { digest, reference, budget, context }),

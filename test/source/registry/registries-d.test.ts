@@ -1,28 +1,41 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { parseReference } from '../../../src/image/reference.ts'
+import type { ContainersPlace } from '../../../src/source/registry/containers-folders.ts'
 import { signaturePlaces } from '../../../src/source/registry/registries-d.ts'
 
-function registriesD(
-  files: Record<string, string>,
-): Disposable & { places(name: string): [string, boolean]; folder: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'forerun-registries-d-'))
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
-  return {
-    folder,
-    places(name) {
-      const { lookaside, attachments } = signaturePlaces(parseReference(name), { folder })
-      return [lookaside.href, attachments]
-    },
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true }),
+class Host implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'forerun-registries-d-'))
+  readonly place: ContainersPlace = { root: this.root, environment: { HOME: join(this.root, 'home') }, uid: 0 }
+
+  /** Names without a folder are in that of `/etc`. */
+  constructor(files: Record<string, string>) {
+    for (const [name, text] of Object.entries(files)) {
+      const file = join(this.root, name.includes('/') ? name : `etc/containers/registries.d/${name}`)
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, text)
+    }
+  }
+
+  places(name: string): [string, boolean] {
+    const { lookaside, attachments } = signaturePlaces(parseReference(name), this.place)
+    return [lookaside.href.replace(this.root, ''), attachments]
+  }
+
+  enabling(name: string): string {
+    return signaturePlaces(parseReference(name), this.place).enabling
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true })
   }
 }
 
 test('each setting comes from the most specific section that has it', () => {
-  using host = registriesD({
+  using host = new Host({
     'default.yaml': 'default-docker:\n  lookaside: file:///default\n',
     'one.yaml': `docker:
   registry.example: { sigstore: "https://example/old", use-sigstore-attachments: true }
@@ -45,12 +58,25 @@ test('each setting comes from the most specific section that has it', () => {
 })
 
 test('without any file the storage is where the containers tools write', () => {
-  using host = registriesD({ 'empty.yaml': '', 'comment.yaml': '# nothing\n', 'null.yaml': 'docker:\n' })
-  const folder =
-    process.getuid?.() === 0 ? /^file:\/\/\/var\/lib\/containers\/sigstore$/ : /share\/containers\/sigstore$/
-  assert.match(host.places('busybox')[0], folder)
-  assert.equal(host.places('busybox')[1], false)
-  assert.match(signaturePlaces(parseReference('a.example/b'), { folder: '/nowhere' }).lookaside.href, folder)
+  using host = new Host({ 'empty.yaml': '', 'comment.yaml': '# nothing\n', 'null.yaml': 'docker:\n' })
+  assert.deepEqual(host.places('busybox'), ['file:///var/lib/containers/sigstore', false])
+  const place = { root: '/nowhere', environment: { HOME: '/home/a b' }, uid: 1000 }
+  const { lookaside } = signaturePlaces(parseReference('a.example/b'), place)
+  assert.equal(lookaside.href, 'file:///home/a%20b/.local/share/containers/sigstore')
+})
+
+test('the folders of vendor, administrator and user are read together, one file of each name', () => {
+  using host = new Host({
+    'usr/share/containers/registries.d/a.yaml': 'docker: { vendor.example: { lookaside: "file:///masked" } }',
+    'usr/share/containers/registries.d/b.yaml': 'docker: { vendor.example: { lookaside: "file:///vendor" } }',
+    'etc/containers/registries.d/a.yaml': 'docker: { admin.example: { lookaside: "file:///admin" } }',
+    'etc/containers/registries.rootful.d/c.yaml': 'docker: { root.example: { lookaside: "file:///root" } }',
+    'etc/containers/registries.rootless.d/d.yaml': 'docker: { rootless.example: { lookaside: "file:///rootless" } }',
+    'home/.config/containers/registries.d/e.yaml': 'docker: { user.example: { lookaside: "file:///user" } }',
+  })
+  const found = ['vendor', 'admin', 'root', 'user', 'rootless'].map((name) => host.places(`${name}.example/x`)[0])
+  const builtIn = 'file:///var/lib/containers/sigstore'
+  assert.deepEqual(found, ['file:///vendor', 'file:///admin', 'file:///root', 'file:///user', builtIn])
 })
 
 test('a file that is not as it should be is named with its line', () => {
@@ -66,27 +92,24 @@ test('a file that is not as it should be is named with its line', () => {
     ['docker:\n  a.example: { lookaside: "relative" }\n', /a\.yaml: lookaside is no address/],
   ]
   for (const [text, message] of faults) {
-    using host = registriesD({ 'a.yaml': text })
+    using host = new Host({ 'a.yaml': text })
     assert.throws(() => host.places('a.example/b'), { name: 'ForerunError', code: 'settings', message })
   }
 })
 
 test('a section that two files have is refused', () => {
-  using host = registriesD({ 'a.yaml': 'docker: { a.example: {} }', 'b.yaml': 'docker: { a.example: {} }' })
+  using host = new Host({ 'a.yaml': 'docker: { a.example: {} }', 'b.yaml': 'docker: { a.example: {} }' })
   assert.throws(() => host.places('a.example/b'), {
     code: 'settings',
     message: /b\.yaml: 'docker: a\.example' is in .*a\.yaml, too/,
   })
-  using other = registriesD({ 'a.yaml': 'default-docker: {}', 'b.yaml': 'default-docker: {}' })
+  using other = new Host({ 'a.yaml': 'default-docker: {}', 'b.yaml': 'default-docker: {}' })
   assert.throws(() => other.places('a.example/b'), { code: 'settings', message: /'default-docker' is in/ })
 })
 
 test('what is to be written to look for attachments names the section that is in force', () => {
-  const enabling = (name: string, folder: string) => signaturePlaces(parseReference(name), { folder }).enabling
-  using host = registriesD({ 'a.yaml': 'docker: { a.example/b: { use-sigstore-attachments: false } }' })
-  assert.match(enabling('a.example/b/c', host.folder), /: true' below 'docker: a\.example\/b' in .*\/a\.yaml$/)
-  assert.match(
-    enabling('c.example:5000/b', host.folder),
-    /below 'docker: c\.example:5000' in .*\/c\.example_5000\.yaml$/,
-  )
+  using host = new Host({ 'a.yaml': 'docker: { a.example/b: { use-sigstore-attachments: false } }' })
+  assert.match(host.enabling('a.example/b/c'), /: true' below 'docker: a\.example\/b' in .*\/a\.yaml$/)
+  const path = /below 'docker: c\.example:5000' in \/etc\/containers\/registries\.d\/c\.example-5000\.yaml$/
+  assert.match(host.enabling('c.example:5000/b'), path)
 })

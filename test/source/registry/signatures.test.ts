@@ -27,7 +27,11 @@ class Host implements Disposable {
   readonly events: ForerunEvent[] = []
 
   configure(section: object): this {
-    writeFileSync(join(this.folder, 'a.yaml'), JSON.stringify({ 'default-docker': section }))
+    mkdirSync(join(this.folder, 'etc/containers/registries.d'), { recursive: true })
+    writeFileSync(
+      join(this.folder, 'etc/containers/registries.d/a.yaml'),
+      JSON.stringify({ 'default-docker': section }),
+    )
     return this
   }
 
@@ -38,7 +42,8 @@ class Host implements Disposable {
       emit: (event: ForerunEvent) => void this.events.push(event),
     }
     try {
-      return await readSignatures(registry, claimed, { context, reference: parseReference(name), folder: this.folder })
+      const place = { root: this.folder, environment: {} }
+      return await readSignatures(registry, claimed, { context, reference: parseReference(name), place })
     } finally {
       await registry.dispatcher.destroy()
     }

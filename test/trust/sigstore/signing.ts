@@ -1,6 +1,6 @@
 import { type KeyObject, sign } from 'node:crypto'
 import { dsse } from '@sigstore/core'
-import { type Digest, digestHex, digestOf } from '../../../src/image/digest.ts'
+import { type Digest, digestOf } from '../../../src/image/digest.ts'
 import { parseReference } from '../../../src/image/reference.ts'
 import type { SigstoreSignature } from '../../../src/image/signature.ts'
 import type { JudgedImage } from '../../../src/trust/judgement.ts'
@@ -175,8 +175,4 @@ export async function verdict(
 ): Promise<string> {
   const result = await verifySigstore(requirement, judged([signature], name))
   return result.accepted ? 'accepted' : result.reasons.map((reason) => reason.replace(/^signature 1 /, '')).join('; ')
-}
-
-export function hexOf(claimed: Digest): string {
-  return digestHex(claimed)
 }
