@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { type Dispatcher, request } from 'undici'
 import { ForerunError } from '../../errors.ts'
 import type { TransferContext } from '../source.ts'
-import { AttemptFailure, displayUrl, misbehaving, transportFailure } from './failure.ts'
+import { AttemptFailure, displayUrl, isCut, misbehaving, transportFailure } from './failure.ts'
 import type { Registry } from './registry.ts'
 
 /** The answer to one request. Its body must be read to the end or dropped. */
@@ -62,10 +62,26 @@ export async function exchange(
     const header = (name: string) => joined(response.headers[name])
     return { url, status, header, body: response.body, idleTimeout, documentTimeout }
   } catch (error) {
-    throw failureOf(error, url, signal)
+    throw rejectedClient(failureOf(error, url, signal), registry)
   } finally {
     limit.end()
   }
+}
+
+/**
+ * A server may refuse the client's certificate, or its lack, only after the client takes TLS for established: it looks as if the
+ * connection was cut.
+ */
+function rejectedClient(failure: unknown, { reference, reached, secured }: Registry): unknown {
+  if (reached || !secured || !isCut(failure)) return failure
+  const { domain } = reference
+  return new AttemptFailure(
+    new ForerunError('registry', `${domain} ended the TLS connection before it answered`, {
+      hint: `If it wants a certificate of this host, put NAME.cert and NAME.key into /etc/containers/certs.d/${domain}.`,
+      cause: failure,
+    }),
+    { kind: 'refused' },
+  )
 }
 
 /**
@@ -151,10 +167,10 @@ export function checkUnencoded(answer: Answer): void {
   throw misbehaving(answer.url, `answers in the encoding ${encoding.slice(0, 40)}, though it was asked not to`)
 }
 
-/** Gives up an answer that nobody reads: a short rest is read so that the connection can be used again. */
+/** Gives up an answer that nobody reads: a short rest that comes soon is read so that the connection can be used again. */
 export function dropBody(answer: Answer): void {
-  // Resolves whatever happens to the body.
-  void answer.body.dump({ limit: 16_384 })
+  // Whatever happens to the body, nobody is waiting for it.
+  answer.body.dump({ limit: 16_384, signal: AbortSignal.timeout(2_000) }).catch(() => {})
 }
 
 /** @throws ForerunError `interrupted` when the signal has aborted. */

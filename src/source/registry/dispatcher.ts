@@ -13,6 +13,8 @@ export interface Connecting {
   readonly checksCertificates: boolean
   /** Through which proxy to ask for an address. */
   readonly proxy: (url: URL) => URL | undefined
+  /** Told when a connection with the registry's address has got its TLS. */
+  readonly onSecured: () => void
   /** Milliseconds. */
   readonly connectTimeout: number
 }
@@ -51,7 +53,13 @@ export function createDispatcher(connecting: Connecting): Dispatcher {
 type Connect = (url: URL, options: buildConnector.Options, callback: buildConnector.Callback) => void
 
 /** Made once, at the first need: reading the authorities takes longer than connecting does. */
-function connectors({ host, certificates, checksCertificates, connectTimeout: timeout }: Connecting): Connect {
+function connectors({
+  host,
+  certificates,
+  checksCertificates,
+  onSecured,
+  connectTimeout: timeout,
+}: Connecting): Connect {
   // With many addresses the first ones are given up early; a quarter of a second, Node's default, is too short overseas.
   const common = { timeout, allowH2: false, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 }
   const plain = buildConnector(common)
@@ -63,13 +71,17 @@ function connectors({ host, certificates, checksCertificates, connectTimeout: ti
   let anonymous: buildConnector.connector | undefined
   return (url, options, callback) => {
     if (url.protocol !== 'https:') return plain(options, callback)
+    const secured: buildConnector.Callback = (...[error, socket]) => {
+      if (socket && url.host === host) onSecured()
+      return socket ? callback(null, socket) : callback(error as Error, null)
+    }
     try {
       if (url.host === host && certificates().clients.length > 0) {
         known ??= encrypted(certificates().clients)
-        return known(options, callback)
+        return known(options, secured)
       }
       anonymous ??= encrypted([])
-      return anonymous(options, callback)
+      return anonymous(options, secured)
     } catch (error) {
       callback(error as Error, null)
     }

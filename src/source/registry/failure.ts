@@ -42,9 +42,16 @@ export function transportFailure(error: unknown, url: URL): unknown {
   }
   if (/^ERR_SSL_/.test(code)) {
     const reason = error instanceof Error && 'reason' in error ? String(error.reason) : code
-    return new ForerunError('registry', `TLS with ${host} failed: ${reason}`, { hint: trustHint, cause: error })
+    const hint = /ALERT/.test(code) ? clientHint : trustHint
+    return new ForerunError('registry', `TLS with ${host} failed: ${reason}`, { hint, cause: error })
   }
   return error
+}
+
+/** Whether the other side ended the connection. */
+export function isCut(failure: unknown): failure is AttemptFailure {
+  const cause = failure instanceof AttemptFailure ? failure.failure.cause : undefined
+  return cause instanceof Error && ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(errorCode(cause))
 }
 
 /** A registry that answers what no registry may answer. */
@@ -69,6 +76,8 @@ function errorCode(error: unknown): string {
 const checkNetwork = 'Check the network and the registry, then try again.'
 const trustHint =
   'Put the authority of its certificate among those that the system trusts, or use --tls-verify=false to trust any.'
+const clientHint =
+  'The registry refused. If it wants a certificate of this host, put NAME.cert and NAME.key into /etc/containers/certs.d/HOST.'
 const notTlsHint = 'For a registry without TLS use --tls-verify=false.'
 
 const untrusted = [

@@ -1,6 +1,6 @@
 import type { TransferContext } from '../source.ts'
 import { dropBody, exchange } from './answer.ts'
-import { AttemptFailure } from './failure.ts'
+import { AttemptFailure, isCut } from './failure.ts'
 import type { Registry } from './registry.ts'
 
 /**
@@ -28,8 +28,8 @@ async function probe(registry: Registry, context: TransferContext): Promise<stri
   } catch (error) {
     if (!(error instanceof AttemptFailure)) throw error
     // A server without TLS may answer in HTTP, or hang up; without a port in the name, HTTP has another port than TLS.
-    const isRefusal = error.kind === 'refused' || error.kind === 'not-tls' || isReset(error)
-    if (!isRefusal) throw error
+    const isRefusal = error.kind === 'refused' || error.kind === 'not-tls' || isCut(error)
+    if (registry.secured || !isRefusal) throw error
   }
   await ping(registry, plain, context)
   return plain
@@ -47,8 +47,4 @@ export function isLoopback({ hostname }: URL): boolean {
 
 async function ping(registry: Registry, origin: string, context: TransferContext): Promise<void> {
   dropBody(await exchange(registry, new URL('/v2/', origin), { headers: {}, context }))
-}
-
-function isReset({ failure: { cause } }: AttemptFailure): boolean {
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNRESET' || cause.code === 'UND_ERR_SOCKET')
 }

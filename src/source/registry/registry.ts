@@ -59,6 +59,8 @@ export interface Registry {
   origin: string | undefined
   /** Whether it has answered at all. A registry that has and is gone may come back; one that never did is a mistake. */
   reached: boolean
+  /** Whether TLS with it came about. It is not spoken to without any more. */
+  secured: boolean
   /** By `scope` in the words of the token protocol. */
   readonly authorizations: Map<string, Authorization>
 }
@@ -99,6 +101,7 @@ export function openEndpoint(endpoint: Endpoint, options: RegistryOptions = {}):
   const { reference, isMirror } = endpoint
   const settings = withDefaults(endpoint, options)
   let certificates: ReturnType<typeof readHostCertificates> | undefined
+  const learnt = { origin: undefined, reached: false, secured: false, authorizations: new Map() }
   const dispatcher = createDispatcher({
     host: new URL(nominalOrigin({ reference })).host,
     certificates: () => {
@@ -107,9 +110,13 @@ export function openEndpoint(endpoint: Endpoint, options: RegistryOptions = {}):
     },
     checksCertificates: settings.tlsVerify !== false,
     proxy: settings.proxy,
+    onSecured: () => {
+      registry.secured = true
+    },
     connectTimeout: settings.connectTimeout,
   })
-  return { reference, isMirror, settings, dispatcher, origin: undefined, reached: false, authorizations: new Map() }
+  const registry: Registry = { reference, isMirror, settings, dispatcher, ...learnt }
+  return registry
 }
 
 function withDefaults(endpoint: Endpoint, options: RegistryOptions) {

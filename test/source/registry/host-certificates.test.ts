@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
+import type { ForerunError } from '../../../src/errors.ts'
 import { readHostCertificates } from '../../../src/source/registry/host-certificates.ts'
 import { ensurePackages } from '../../lab/packages.ts'
 import { makeCertificates } from './certificates.ts'
@@ -118,9 +119,25 @@ test("a registry that wants a client's certificate gets it, and a host that it r
   })
   await anonymous.source.manifest(amd64, anonymous.context)
   await anonymous.source[Symbol.asyncDispose]()
-  const refused = reading(server.host, { tlsVerify: false, retries: 0 })
-  await assert.rejects(refused.source.manifest(amd64, refused.context), { code: 'registry' })
 })
+
+for (const tlsVerify of [undefined, false] as const) {
+  test(`without the certificate that a registry wants, nothing is sent in the clear, and it is told at once (--tls-verify ${tlsVerify})`, async () => {
+    const { authority, good } = certificates
+    const wanting = { ...good, ca: authority, requestCert: true, rejectUnauthorized: true }
+    await using registry = await serve(genuine, wanting)
+    using tree = treeOf({ [`etc/containers/certs.d/${registry.host}/ca.crt`]: authority })
+    const { source, context, retries } = reading(registry.host, { ...tree.place, tlsVerify })
+    await assert.rejects(source.manifest(amd64, context), (error: ForerunError) => {
+      assert.match(error.message, /ended the TLS connection before it answered|TLS with .* failed: .*alert/)
+      assert.match(error.hint ?? '', /NAME\.cert and NAME\.key into \/etc\/containers\/certs\.d/)
+      return true
+    })
+    assert.deepEqual(retries(), [])
+    assert.equal(registry.requests.length, 0)
+    await source[Symbol.asyncDispose]()
+  })
+}
 
 function treeFolder(root: string, host: string): string {
   return join(root, 'etc/containers/certs.d', host)
