@@ -29,7 +29,17 @@ export function proxyFor(url: URL, environment: Readonly<Record<string, string |
 export function parseProxy(text: string): URL | undefined {
   const whole = text.includes('://') ? text : `http://${text}`
   const url = /^(?:https?|socks5h?):/i.test(whole) && URL.canParse(whole) ? new URL(whole) : undefined
-  return url !== undefined && url.hostname !== '' ? url : undefined
+  return url !== undefined && url.hostname !== '' && isDecodable(url) ? url : undefined
+}
+
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(`${username}${password}`)
+    return true
+  } catch (error) {
+    if (error instanceof URIError) return false
+    throw error
+  }
 }
 
 function hostOf({ hostname }: URL): string {

@@ -4,8 +4,11 @@ import type { Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { digestOf } from '../../../src/image/digest.ts'
+import { parseReference } from '../../../src/image/reference.ts'
+import { dropBody, exchange } from '../../../src/source/registry/answer.ts'
+import { openRegistry } from '../../../src/source/registry/registry.ts'
 import { registryOf, testImage } from './image.ts'
-import { amd64, collect, reading } from './reading.ts'
+import { amd64, collect, quick, reading } from './reading.ts'
 import { type Handler, serve, serveSockets } from './server.ts'
 
 // What a registry, or something between, may do to a pull. Each ends in success or in one error that says why; none hangs.
@@ -354,4 +357,14 @@ test('disposing ends what is under way, at once', async () => {
   const started = performance.now()
   await source[Symbol.asyncDispose]()
   assert.ok(performance.now() - started < 500)
+})
+
+test('an answer that is dropped and drips is not waited for', async () => {
+  await using server = await serve(drip('HTTP/1.1 200 OK\r\n\r\n', 'x'))
+  const registry = openRegistry(parseReference(`${server.host}/team/app`), quick)
+  const { context } = reading(server.host)
+  dropBody(await exchange(registry, new URL('/v2/', server.origin), { headers: {}, context }))
+  const started = performance.now()
+  await registry.dispatcher.close()
+  assert.ok(performance.now() - started < 5_000)
 })

@@ -54,7 +54,7 @@ test('a proxy is an address with or without a scheme, and what is none is refuse
   assert.equal(parseProxy('user:secret@proxy:3128')?.href, 'http://user:secret@proxy:3128/')
   assert.equal(parseProxy('https://proxy')?.protocol, 'https:')
   assert.equal(parseProxy('socks5://proxy:1080')?.hostname, 'proxy')
-  for (const text of ['ftp://proxy', 'http://', 'http://:secret@', '://', 'http://[']) {
+  for (const text of ['ftp://proxy', 'http://', 'http://:secret@', '://', 'http://[', 'http://%zz:secret@proxy']) {
     assert.equal(parseProxy(text), undefined, text)
     assert.throws(() => chosen('http://registry.example', { HTTP_PROXY: text }), {
       code: 'settings',

@@ -239,3 +239,32 @@ function answerSocks(
     }
   })
 }
+
+test('settings that make no sense are told when they are needed, for an address with TLS and one without', async () => {
+  for (const environment of [{ HTTPS_PROXY: 'ftp://ann:secret@proxy' }, { HTTP_PROXY: 'ftp://ann:secret@proxy' }]) {
+    await using server = await serve(genuine)
+    // Only a proxy knows where registry.example is; that it has no TLS is found out there.
+    await using proxy = await startProxy(server.host)
+    const working = { HTTPS_PROXY: proxy.host, ...environment }
+    using at = behindProxy(working, { tlsVerify: false })
+    const [name] = Object.keys(environment)
+    await assert.rejects(at.source.manifest(amd64, at.context), {
+      code: 'settings',
+      message: `${name} is not the address of a proxy`,
+    })
+    await at.source[Symbol.asyncDispose]()
+  }
+  using tree = treeOf({ 'etc/containers/certs.d/registry.example/ca.crt': 'nonsense' })
+  const { source, context } = reading('registry.example', tree.place)
+  await assert.rejects(source.manifest(amd64, context), { code: 'settings', message: /ca\.crt holds no certificate/ })
+})
+
+test('a host that is an IPv6 address is asked for in brackets', async () => {
+  await using server = await serve(genuine)
+  await using proxy = await startProxy(server.host, { refusal: '403 Forbidden' })
+  const { source, context } = reading('[fd00::7]:5000', { environment: { HTTPS_PROXY: proxy.host } })
+  await assert.rejects(source.manifest(amd64, context), {
+    message: /let through to \[fd00::7\]:5000 \(403 Forbidden\)/,
+  })
+  assert.deepEqual(proxy.asked, ['CONNECT [fd00::7]:5000'])
+})
