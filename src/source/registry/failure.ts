@@ -32,7 +32,10 @@ export function transportFailure(error: unknown, url: URL): unknown {
   const mistake = hopeless[code]
   if (mistake !== undefined) {
     const [message, hint] = mistake
-    return new ForerunError('registry', message.replace('HOST', host), { hint, cause: error })
+    return new ForerunError('registry', message.replace('HOST', host), {
+      hint: hint.replace('HOST', host),
+      cause: error,
+    })
   }
   const fault = passing[code]
   if (fault !== undefined) {
@@ -42,7 +45,7 @@ export function transportFailure(error: unknown, url: URL): unknown {
   }
   if (/^ERR_SSL_/.test(code)) {
     const reason = error instanceof Error && 'reason' in error ? String(error.reason) : code
-    const hint = /ALERT/.test(code) ? clientHint : trustHint
+    const hint = (/ALERT/.test(code) ? clientHint : trustHint).replace('HOST', host)
     return new ForerunError('registry', `TLS with ${host} failed: ${reason}`, { hint, cause: error })
   }
   return error
@@ -75,7 +78,7 @@ function errorCode(error: unknown): string {
 
 const checkNetwork = 'Check the network and the registry, then try again.'
 const trustHint =
-  'Put the authority of its certificate among those that the system trusts, or use --tls-verify=false to trust any.'
+  'Put the authority of its certificate into /etc/containers/certs.d/HOST/ca.crt, or use --tls-verify=false to trust any.'
 const clientHint =
   'The registry refused. If it wants a certificate of this host, put NAME.cert and NAME.key into /etc/containers/certs.d/HOST.'
 const notTlsHint = 'For a registry without TLS use --tls-verify=false.'
