@@ -158,6 +158,10 @@ test('a storage of too many, too large or endless signatures is refused', async 
     code: 'limit',
     message: /a signature of .* more than 4194304 bytes/,
   })
+  await using endless = await serve((_, response) => void response.end(openPgp('again')))
+  large.configure({ lookaside: endless.origin })
+  await assert.rejects(large.read('registry.invalid'), { code: 'limit', message: /more than 128 signatures/ })
+  assert.equal(endless.requests.length, 129)
 })
 
 test('what lies in a storage and is no signature is an error that names it', async () => {

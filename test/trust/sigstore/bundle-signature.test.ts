@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
 import { createHash, sign } from 'node:crypto'
 import { test } from 'node:test'
+import { dsse } from '@sigstore/core'
 import { digestOf } from '../../../src/image/digest.ts'
 import type { SignedIdentity } from '../../../src/trust/policy.ts'
+import { verifySigstore } from '../../../src/trust/sigstore/verify-sigstore.ts'
 import { ecKeys, publicPem } from './authority.ts'
-import { hashedRecord, testLog } from './log.ts'
+import { envelopeRecord, hashedRecord, testLog } from './log.ts'
 import {
   asBundle,
   bundled,
   byKeys,
   digest,
+  judged,
   manifest,
   repository,
   signStatement,
@@ -86,6 +89,25 @@ test('an entry counts by its promise, by its proof, or by both', async () => {
   }
   const none = bundled(signStatement(), keys.privateKey)
   assert.match(await verdict(byKeys([keys], { log }), asBundle(none)), /^has no entry of a transparency log/)
+})
+
+test('an entry of another signature of the same statement, or of another statement, does not count', async () => {
+  const payload = signStatement()
+  const bundle = bundled(payload, keys.privateKey, { log, verifier })
+  const { dsseEnvelope } = bundle as unknown as Changed
+  const own = Buffer.from((dsseEnvelope.signatures[0] as { sig: string }).sig, 'base64')
+  const other = sign('sha256', dsse.preAuthEncoding(dsseEnvelope.payloadType, payload), keys.privateKey)
+  const records: [object, RegExp][] = [
+    [envelopeRecord({ signature: own, verifier, payload }), /^accepted$/],
+    [envelopeRecord({ signature: other, verifier, payload }), /for another signature$/],
+    [envelopeRecord({ signature: own, verifier, payload: Buffer.from('x') }), /for another signature$/],
+    [hashedRecord({ signature: own, verifier, message: payload }), /for another signature$/],
+  ]
+  for (const [body, expected] of records) {
+    const tlogEntries = [tlogEntry(log, body, { time: new Date(), proved: 'promise' })]
+    const changedBundle = { ...bundle, verificationMaterial: { publicKey: {}, tlogEntries } }
+    assert.match(await verdict(byKeys([keys], { log }), asBundle(changedBundle)), expected)
+  }
 })
 
 interface Changed {
@@ -247,4 +269,8 @@ test("a signature over the manifest's own bytes counts", async () => {
     /^is by another key/,
   )
   assert.match(await verdict(byKeys([keys]), messageBundle(manifest, { signer: ecKeys() })), /^is by another key/)
+  const index = Buffer.from('{"manifests":[]}')
+  const image = judged([messageBundle(index)])
+  const documents = [...image.documents, { digest: digestOf(index), bytes: index }]
+  assert.deepEqual(await verifySigstore(byKeys([keys]), { ...image, documents }), { accepted: true })
 })

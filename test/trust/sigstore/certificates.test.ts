@@ -20,7 +20,7 @@ import {
   usage,
   type Wish,
 } from './authority.ts'
-import { boolean, sequence, utf8 } from './der.ts'
+import { bits, boolean, sequence, utf8 } from './der.ts'
 import { testLog } from './log.ts'
 import {
   asBundle,
@@ -105,6 +105,9 @@ test('an issuer must be an authority, for that depth and that use', async () => 
   assert.match(await via(identity, []), /issuer is no authority$/)
   assert.match(await via([extension('2.5.29.19', sequence())], []), /issuer is no authority$/)
   assert.match(await via([extension('2.5.29.19', sequence(boolean(false)))], []), /issuer is no authority$/)
+  // Which OpenSSL finds out itself.
+  const signing = extension('2.5.29.15', bits(Buffer.of(0b1000_0000), 7), true)
+  assert.match(await via([authority()[0] ?? signing, signing], []), /none of the policy's authorities$/)
   // The intermediate one allows none below it.
   assert.match(await via(authority()), /longer chain than its authority allows$/)
   assert.match(await via([...authority(), usage('1.3.6.1.5.5.7.3.1')], []), /not for signing code$/)
