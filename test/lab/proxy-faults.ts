@@ -89,6 +89,42 @@ export function dripHeaders({ every }: { every: number }): Fault {
   }
 }
 
+/** Hints (103) and no end of them, before an answer that never comes. */
+export function hints({ every }: { every: number }): Fault {
+  return async ({ socket }) => {
+    while (!socket.destroyed) {
+      socket.write('HTTP/1.1 103 Early Hints\r\nlink: </>; rel=preload\r\n\r\n')
+      await sleep(every)
+    }
+  }
+}
+
+/** More headers than anybody needs. */
+export const manyHeaders: Fault = async ({ socket }) => {
+  socket.write('HTTP/1.1 200 OK\r\n')
+  socket.end(Array.from({ length: 20_000 }, (_, index) => `x-header-${index}: ${'a'.repeat(50)}\r\n`).join(''))
+}
+
+/** Cuts a body whose length is not announced: in chunks, or ended by the connection's end alone, which looks whole then. */
+export function cutUnannounced({ at, chunked }: { at: number; chunked: boolean }): Fault {
+  return async (exchange) => {
+    const answer = await exchange.upstream()
+    const { socket } = exchange
+    const coding = chunked ? 'transfer-encoding: chunked' : 'connection: close'
+    socket.write(`HTTP/1.1 200 OK\r\n${coding}\r\n\r\n`)
+    let position = 0
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      const rest = chunk.subarray(0, at - position)
+      if (chunked) socket.write(`${rest.length.toString(16)}\r\n`)
+      socket.write(rest)
+      if (chunked) socket.write('\r\n')
+      position += rest.length
+      if (position >= at) break
+    }
+    socket.end()
+  }
+}
+
 /** The body comes one byte at a time from a position on. */
 export function dripBody({ at, every }: { at: number; every: number }): Fault {
   return async (exchange) => {
