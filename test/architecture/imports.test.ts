@@ -24,6 +24,9 @@ const owners: Record<string, string> = {
   ini: 'config',
   commander: 'cli',
   pino: 'cli',
+  'smol-toml': 'source',
+  yaml: 'source',
+  '@sigstore/core': 'trust',
 }
 
 const source = join(import.meta.dirname, '..', '..', 'src')

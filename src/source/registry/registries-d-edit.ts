@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type Document, isMap, parseDocument } from 'yaml'
-import { ForerunError } from '../errors.ts'
+import { ForerunError } from '../../errors.ts'
 
 /** What containers-registries.d(5) is to say of a scope; undefined: as it is. */
 export interface StorageSetting {
