@@ -27,6 +27,8 @@ export interface SignedMessage {
  * A certificate of Fulcio lives for minutes, so that it must have been valid when the log got the entry, not now. Its "signed certificate timestamp"
  * is not checked, as containers/image does not: the log's entry holds the certificate already.
  *
+ * Entries of Rekor 2 and timestamps (RFC 3161) do not count: policy.json has no place for the keys of those.
+ *
  * @throws SignatureFault
  */
 export function checkSigner(signed: SignedMessage, { signer, logKeys }: TrustRoot): void {
