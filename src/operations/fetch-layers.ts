@@ -11,6 +11,7 @@ import { openPartialBlob, type PartialBlob } from '../store/partial-blob.ts'
 import type { Staging } from '../store/staging.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { Context } from './context.ts'
+import { receivedBlob } from './received-blob.ts'
 import { blobBytes, type ResolvedImage } from './resolve-image.ts'
 import { sideBySide } from './side-by-side.ts'
 
@@ -109,10 +110,14 @@ async function importLayer(
   const { signal } = work
   const { emit, settings } = work.context
   using receiver = layerWriter(work.staging)
-  await readLayer(
+  const { source } = work
+  const transfer = { signal, emit }
+  const bytes =
     partial === undefined
-      ? blobBytes(work.source, descriptor, { signal, emit })
-      : keptAndFetched(descriptor, partial, work),
+      ? blobBytes(source, descriptor, transfer)
+      : receivedBlob(descriptor, partial, { source, context: transfer })
+  await readLayer(
+    bytes,
     { descriptor, diffId },
     {
       receiver,
@@ -122,25 +127,6 @@ async function importLayer(
     },
   )
   return receiver.entries
-}
-
-/** What was kept of a blob, and then the rest, which is kept too. */
-async function* keptAndFetched(
-  descriptor: Descriptor,
-  partial: PartialBlob,
-  { source, signal, context: { emit } }: Work,
-): AsyncGenerator<Buffer, void, undefined> {
-  const offset = partial.received
-  yield* partial.bytes()
-  if (offset === descriptor.size) return
-  const rest =
-    descriptor.data === undefined
-      ? source.blob(descriptor, { signal, emit }, { offset })
-      : [descriptor.data.subarray(offset)]
-  for await (const bytes of rest) {
-    partial.append(bytes)
-    yield bytes
-  }
 }
 
 function meansWrongBytes(error: unknown): boolean {

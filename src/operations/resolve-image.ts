@@ -41,13 +41,15 @@ export async function resolveImage(
   return { ...resolved, configurationBytes, configuration }
 }
 
-/** The bytes of a blob, from its descriptor when that holds them. */
+/** The bytes of a blob from `offset` on, from its descriptor when that holds them. */
 export function blobBytes(
   source: ImageSource,
   descriptor: Descriptor,
   context: TransferContext,
+  { offset = 0 }: { offset?: number } = {},
 ): AsyncIterable<Buffer> | Iterable<Buffer> {
-  return descriptor.data === undefined ? source.blob(descriptor, context) : [descriptor.data]
+  const { data } = descriptor
+  return data === undefined ? source.blob(descriptor, context, { offset }) : [data.subarray(offset)]
 }
 
 /** As large as any real one by far; it is held in memory. */

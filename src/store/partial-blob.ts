@@ -12,7 +12,6 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { isFullDisk } from '../host/full-disk.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import { blobPath, blobsFolder } from './image-index.ts'
@@ -22,11 +21,11 @@ import { blobPath, blobsFolder } from './image-index.ts'
  * a power cut may have spoilt it: the digest of the whole tells in the end.
  */
 export interface PartialBlob extends Disposable {
-  /** Bytes that an earlier pull left. */
+  /** Bytes so far. */
   readonly received: number
-  /** Those bytes. */
-  bytes(): Generator<Buffer, void, undefined>
-  /** Keeps bytes that follow. Where they do not fit on the disk, the blob is kept no longer, and the pull goes on. */
+  /** Some of the bytes from a position on, which is before the end. */
+  read(position: number): Buffer
+  /** Keeps bytes that follow. @throws the kernel's error, also for a full disk. */
   append(bytes: Buffer): void
   /** Forgets what was received. */
   clear(): void
@@ -35,43 +34,26 @@ export interface PartialBlob extends Disposable {
 /** The store must be locked. Disposing closes the file, which stays; `removePartialBlob` removes it. */
 export function openPartialBlob(store: string, { digest, size }: Pick<Descriptor, 'digest' | 'size'>): PartialBlob {
   mkdirSync(partialFolder(store), { recursive: true, mode: 0o700 })
-  const path = partialBlobPath(store, digest)
-  const fd = openSync(path, 'a+', 0o600)
+  const fd = openSync(partialBlobPath(store, digest), 'a+', 0o600)
   if (fstatSync(fd).size > size) ftruncateSync(fd)
   let received = fstatSync(fd).size
-  let isKept = true
-
-  function forget(): void {
-    isKept = false
-    received = 0
-    ftruncateSync(fd)
-  }
-
   return {
     get received() {
       return received
     },
-    *bytes() {
-      for (let position = 0; position < received; ) {
-        const chunk = Buffer.allocUnsafe(Math.min(chunkSize, received - position))
-        const length = readSync(fd, chunk, 0, chunk.length, position)
-        if (length === 0) return
-        position += length
-        yield chunk.subarray(0, length)
-      }
+    read(position) {
+      const chunk = Buffer.allocUnsafe(Math.min(chunkSize, received - position))
+      const length = readSync(fd, chunk, 0, chunk.length, position)
+      if (length === 0) throw new Error(`the partial blob ${digest} ends before byte ${position}`)
+      return chunk.subarray(0, length)
     },
     append(bytes) {
-      if (!isKept) return
-      try {
-        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
-      } catch (error) {
-        if (!isFullDisk(error)) throw error
-        forget()
-      }
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
+      received += bytes.length
     },
     clear() {
-      forget()
-      isKept = true
+      ftruncateSync(fd)
+      received = 0
     },
     [Symbol.dispose]: () => closeSync(fd),
   }
