@@ -1,7 +1,7 @@
 import { ForerunError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { type Digest, digestOf } from '../image/digest.ts'
-import type { ParsedManifest } from '../image/manifest.ts'
+import { type ParsedManifest, parseManifest } from '../image/manifest.ts'
 import { choosePlatform, type Platform } from '../image/platform.ts'
 import type { ResolvedManifest } from './source.ts'
 
@@ -33,11 +33,15 @@ export async function resolveManifest(
       })
     }
     const descriptor = choosePlatform(parsed.index.manifests, platform)
-    document = await read(descriptor)
+    document = embedded(descriptor) ?? (await read(descriptor))
     checkSize(document.bytes, descriptor)
   }
   const { digest, bytes, parsed } = document
   return { indexes, digest, bytes, manifest: parsed.manifest }
+}
+
+function embedded({ data, digest, mediaType }: Descriptor): ManifestDocument | undefined {
+  return data && { bytes: data, digest, parsed: parseManifest(data, mediaType) }
 }
 
 /** Deeper than this an index of indexes is a trap. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { digestOf } from '../../src/image/digest.ts'
 import { parseManifest } from '../../src/image/manifest.ts'
 
 const digest = `sha256:${'0a'.repeat(32)}`
@@ -86,6 +87,26 @@ test('a malformed manifest is refused, naming the member', () => {
     assert.throws(() => parse(document), { code: 'manifest', message, hint: /./ }, JSON.stringify(document))
   }
   assert.throws(() => parseManifest(Buffer.from([0x22, 0xff, 0x22])), { code: 'manifest', message: /not JSON/ })
+})
+
+test('a blob that is embedded in its descriptor is taken only when it is the one described', () => {
+  const bytes = Buffer.from('{"a":1}')
+  const data = bytes.toString('base64')
+  const described = { ...config, digest: digestOf(bytes), size: bytes.length, data }
+  const parsed = parse({ ...image, config: described })
+  assert.ok(parsed.kind === 'manifest')
+  assert.deepEqual(parsed.manifest.config.data, bytes)
+  for (const wrong of [
+    { size: 8 },
+    { digest },
+    { data: `${data}!` },
+    { data: Buffer.from('{"a":2}').toString('base64') },
+  ]) {
+    assert.throws(() => parse({ ...image, config: { ...described, ...wrong } }), {
+      code: 'manifest',
+      message: /^the manifest is malformed: config.*(?:not base64|data is not what size and digest say)$/,
+    })
+  }
 })
 
 test('schema 1 is refused with a hint', () => {

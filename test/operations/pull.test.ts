@@ -16,7 +16,7 @@ import { resolveManifest } from '../../src/source/resolve-manifest.ts'
 import type { ImageSource } from '../../src/source/source.ts'
 import { readWholeLayerTree } from '../../src/store/layer-tree.ts'
 import { assembleImage, type LabImage } from '../lab/image.ts'
-import { packLayer } from '../lab/layer.ts'
+import { packLayer, sha256 } from '../lab/layer.ts'
 import { scratch } from '../store/scratch.ts'
 
 const incompressible = randomBytes(200_000)
@@ -79,7 +79,22 @@ test('a source that can only be read forwards is read in its own order, one laye
   assert.equal(source.mostAtOnce, 1)
 })
 
-type Served = ImageSource & { readonly asked: { digest: string; offset: number }[]; readonly mostAtOnce: number }
+test('what a manifest holds itself is not fetched, and an empty layer is one like others', async () => {
+  using folder = scratch()
+  const empty = await packLayer({})
+  const full = await packLayer({ b: incompressible })
+  const source = servedFrom(withEmbeddedBlobs(assembleImage([empty, full]), [0]))
+  await pullFrom(source, folder.path)
+  assert.deepEqual(source.fetched, [sha256(full.bytes)])
+  assertStored(folder.path)
+})
+
+type Served = ImageSource & {
+  /** Of the layers of `image`. */
+  readonly asked: { digest: string; offset: number }[]
+  readonly fetched: string[]
+  readonly mostAtOnce: number
+}
 
 /** A source in memory: what goes wrong has to go wrong at a certain byte. */
 function servedFrom(
@@ -87,6 +102,7 @@ function servedFrom(
   faults: { cutAt?: number; replacement?: Buffer; isRemote?: boolean; forwards?: boolean } = {},
 ): Served {
   const asked: Served['asked'] = []
+  const fetched: string[] = []
   const read = async (wanted: string) => {
     const bytes = manifests.find((manifest) => manifest.digest === wanted)?.bytes ?? Buffer.alloc(0)
     return { bytes, digest: wanted as Digest, parsed: parseManifest(bytes) }
@@ -95,6 +111,7 @@ function servedFrom(
   let most = 0
   return {
     asked,
+    fetched,
     get mostAtOnce() {
       return most
     },
@@ -104,6 +121,7 @@ function servedFrom(
       return { reference: 'example.org/app:1', ...resolved }
     },
     async *blob(descriptor, _context, { offset = 0 } = {}) {
+      fetched.push(descriptor.digest)
       const isLayer = layers.includes(descriptor.digest)
       if (isLayer) asked.push({ digest: descriptor.digest, offset })
       most = Math.max(most, ++open)
@@ -123,6 +141,21 @@ function servedFrom(
     signatures: async () => ({ simple: [], sigstore: [] }),
     async [Symbol.asyncDispose]() {},
   }
+}
+
+/** The image with its configuration, and the layers of these numbers, in the manifest itself. */
+function withEmbeddedBlobs({ blobs, manifests, ...image }: LabImage, numbers: readonly number[]): LabImage {
+  const [{ mediaType, bytes } = { mediaType: '', bytes: Buffer.alloc(0) }] = manifests
+  const embed = (descriptor: { digest: string }) => ({
+    ...descriptor,
+    data: blobs.get(descriptor.digest)?.toString('base64'),
+  })
+  const document = JSON.parse(bytes.toString())
+  document.config = embed(document.config)
+  for (const number of numbers) document.layers[number] = embed(document.layers[number])
+  const changed = Buffer.from(JSON.stringify(document))
+  const digest = sha256(changed)
+  return { ...image, digest, blobs, manifests: [{ mediaType, bytes: changed, digest }] }
 }
 
 async function pullFrom(source: ImageSource, folder: string): Promise<ForerunEvent[]> {
