@@ -1,7 +1,7 @@
 import { ForerunError } from '../errors.ts'
 import { formatFullLocation, formatLocation, type ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
-import { acceptImage } from './accept-image.ts'
+import { acceptImage, neededAcceptance } from './accept-image.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { type ResolvedImage, resolveImage, wantedPlatform } from './resolve-image.ts'
 
@@ -10,6 +10,8 @@ export interface FoundImage extends AsyncDisposable {
   /** The one place of those that its words may mean. */
   readonly location: ImageLocation
   readonly image: ResolvedImage
+  /** What the policy required of it, as `acceptanceOf` writes it; undefined when nothing, or when it was not asked. */
+  readonly acceptance: string | undefined
   readonly source: ImageSource
 }
 
@@ -32,10 +34,13 @@ export async function findImage(
     await using opened = new AsyncDisposableStack()
     const source = opened.use(await context.source(candidate, options))
     try {
-      const accept = options.judged === false ? async () => {} : acceptImage(candidate, source, context)
+      const isJudged = options.judged !== false
+      const accept = isJudged ? acceptImage(candidate, source, context) : async () => {}
+      // Read before judging: should the policy change meanwhile, the image is judged again.
+      const acceptance = isJudged ? neededAcceptance(candidate) : undefined
       const image = await resolveImage(source, platform, { context, accept })
       const owned = opened.move()
-      return { location: candidate, image, source, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+      return { location: candidate, image, acceptance, source, [Symbol.asyncDispose]: () => owned.disposeAsync() }
     } catch (error) {
       if (!isElsewhere(error) || candidates.length === 1) throw error
       failures.push(error)

@@ -37,8 +37,10 @@ export function findNamedImage(words: string, { paths: { store } }: Context): Na
   const [record, ...furtherRecords] = findImages(store, { name, id: words })
   if (record === undefined) return undefined
   if (furtherRecords.length === 0) return { record, name }
-  throw new ForerunError('image-not-found', `'${words}' is the beginning of ${furtherRecords.length + 1} image ids`, {
-    hint: 'Give more digits.',
+  const isWhole = furtherRecords.every(({ id }) => id === record.id)
+  const meaning = isWhole ? 'is the id of' : 'is the beginning of the ids of'
+  throw new ForerunError('image-not-found', `'${words}' ${meaning} ${furtherRecords.length + 1} images`, {
+    hint: isWhole ? 'Write a name, or the digest of a manifest: forerun images list --json' : 'Give more digits.',
   })
 }
 

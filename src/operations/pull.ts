@@ -6,7 +6,6 @@ import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '..
 import { writeLayerTree } from '../store/layer-tree.ts'
 import { keepPartialBlob, removePartialBlob, removePartialBlobs } from '../store/partial-blob.ts'
 import { openStaging } from '../store/staging.ts'
-import { neededAcceptance } from './accept-image.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { fetchLayers } from './fetch-layers.ts'
 import { type FoundImage, findImage } from './find-image.ts'
@@ -59,7 +58,7 @@ async function pullWhole(location: ImageLocation, options: SourceOptions, contex
 }
 
 async function importImage(
-  { location, image, source }: FoundImage,
+  { location, image, acceptance, source }: FoundImage,
   { keep, context }: { keep: boolean; context: Context },
 ): Promise<ImageRecord> {
   const { store } = context.paths
@@ -71,7 +70,7 @@ async function importImage(
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)
   writeBlob(store, image.digest, image.bytes)
   writeBlob(store, image.manifest.config.digest, image.configurationBytes)
-  return enterImage(store, image, { location, treeSize: layers.size })
+  return enterImage(store, image, { location, acceptance, treeSize: layers.size })
 }
 
 /** How to find the place again, from any folder. */
@@ -96,7 +95,7 @@ function forgetPartialBlobs(image: ResolvedImage, { paths: { store } }: Context)
 function enterImage(
   store: string,
   image: ResolvedImage,
-  { location, treeSize }: { location: ImageLocation; treeSize: number },
+  { location, acceptance, treeSize }: Pick<FoundImage, 'location' | 'acceptance'> & { treeSize: number },
 ): ImageRecord {
   const index = readImageIndex(store)
   const before = index.find(({ manifest }) => manifest === image.digest)
@@ -109,9 +108,7 @@ function enterImage(
     treeSize,
     pulled: Math.floor(Date.now() / 1000),
     origins: [...new Set([originOf(location), ...(before?.origins ?? [])])],
-    accepted: [...new Set([neededAcceptance(location), ...(before?.accepted ?? [])])].filter(
-      (one) => one !== undefined,
-    ),
+    accepted: [...new Set([acceptance, ...(before?.accepted ?? [])])].filter((one) => one !== undefined),
   }
   const others = index
     .filter(({ manifest }) => manifest !== record.manifest)
