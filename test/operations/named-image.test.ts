@@ -61,5 +61,8 @@ for (const [words, images] of [
 test('words that several images end in are refused, and all are told', () => {
   const message = "'etcd' may be registry.example/team/etcd:3.5, quay.example/etcd:3.6"
   assert.throws(() => meaning('etcd', [[etcd], ['quay.example/etcd:3.6']]), { code: 'image-not-found', message })
-  assert.throws(() => meaning('abc', [[etcd], []]), { code: 'image-not-found', message: /beginning of the ids of 2 images/ })
+  assert.throws(() => meaning('abc', [[etcd], []]), {
+    code: 'image-not-found',
+    message: /beginning of the ids of 2 images/,
+  })
 })
