@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type Document, isMap, parseDocument } from 'yaml'
 import { ForerunError } from '../../errors.ts'
+import { dropInFiles } from './drop-in-files.ts'
 
 /** What containers-registries.d(5) is to say of a scope; undefined: as it is. */
 export interface StorageSetting {
@@ -20,28 +21,25 @@ export interface PlannedFile {
 
 /**
  * What to write so that signatures of a scope are looked for somewhere: into the file that has a section of that scope,
- * else into one named after it. Comments and all other sections are kept.
+ * else into one named after it. Comments and all other sections are kept. A file of the vendor is not changed: one of the
+ * same name in `/etc`, which goes before it, gets what it says.
  *
  * @returns undefined when it is as wanted.
  * @throws ForerunError `usage` for an address that is none, `settings` for a file that cannot be read.
  */
-export function plannedStorage(
-  scope: string,
-  setting: StorageSetting,
-  { folder = registriesFolder() }: { folder?: string } = {},
-): PlannedFile | undefined {
+export function plannedStorage(scope: string, setting: StorageSetting): PlannedFile | undefined {
   if (setting.lookaside !== undefined) checkAddress(setting.lookaside)
-  const files = readFiles(folder)
-  const path = join(folder, `${scope.replace(/[^\w.-]/g, '-')}.yaml`)
+  const files = dropInFiles({}, { name: 'registries', suffix: '.d', extension: '.yaml' }).map(readFile)
+  const path = join(ownFolder(), `${scope.replace(/[^\w.-]/g, '-')}.yaml`)
   const holder =
     files.find(({ document }) => document.hasIn(['docker', scope])) ?? files.find((file) => file.path === path)
   const { document, path: target } = holder ?? { document: parseDocument('') as Document, path }
   if (!change(document, scope, setting)) return undefined
-  return { path: target, text: document.toString() }
+  return { path: target.replace(/^\/usr\/share\//, '/etc/'), text: document.toString() }
 }
 
 /** The user's folder goes before the system's, as where it is read. */
-function registriesFolder(): string {
+function ownFolder(): string {
   const own = join(homedir(), '.config/containers/registries.d')
   return existsSync(own) ? own : '/etc/containers/registries.d'
 }
@@ -55,18 +53,14 @@ function checkAddress(address: string): void {
   })
 }
 
-function readFiles(folder: string): { path: string; document: Document }[] {
-  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.yaml')) : []
-  return names.sort().map((name) => {
-    const path = join(folder, name)
-    const document = parseDocument(readFileSync(path, 'utf8'))
-    const [fault] = document.errors
-    if (fault === undefined && (document.contents === null || isMap(document.contents))) return { path, document }
-    const reason = fault?.message.split('\n', 1)[0] ?? 'it is no mapping'
-    throw new ForerunError('settings', `${path} cannot be understood: ${reason}`, {
-      hint: 'See containers-registries.d(5), and correct the file.',
-      cause: fault,
-    })
+function readFile(path: string): { path: string; document: Document } {
+  const document = parseDocument(readFileSync(path, 'utf8'))
+  const [fault] = document.errors
+  if (fault === undefined && (document.contents === null || isMap(document.contents))) return { path, document }
+  const reason = fault?.message.split('\n', 1)[0] ?? 'it is no mapping'
+  throw new ForerunError('settings', `${path} cannot be understood: ${reason}`, {
+    hint: 'See containers-registries.d(5), and correct the file.',
+    cause: fault,
   })
 }
 
