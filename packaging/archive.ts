@@ -49,6 +49,8 @@ async function ownFiles(architecture: Architecture): Promise<Buffer> {
   add(archive, 'forerun/koffi.node', { content: await koffi.file(`linux_${architecture}/koffi.node`) })
   add(archive, 'forerun/LICENSE', { content: await readFile(join(root, 'LICENSE')) })
   add(archive, 'forerun/LICENSE.koffi', { content: await readFile(join(root, 'node_modules/koffi/LICENSE.txt')) })
+  const licenses = await readFile(join(outputFolder, 'LICENSE.packages'))
+  add(archive, 'forerun/LICENSE.packages', { content: licenses })
   for (const { name, content } of await manPages()) add(archive, `forerun/man/${name}`, { content })
   return await collect(archive, { ended: false })
 }

@@ -1,21 +1,28 @@
-import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { bundledLicenses } from './licenses.ts'
 
-/** Where the bundle goes when it is not for a test: `forerun.cjs`, its source map and `koffi.node`. */
+/** Where the bundle goes when it is not for a test: `forerun.cjs`, its source map, `koffi.node` and the licences. */
 export const outputFolder = join(import.meta.dirname, '../dist')
 
 /**
  * Makes of `src/cli/main.ts` one CommonJS file that any Node can parse, so that one which is too old can say so; templates
  * are inside it as text. koffi's binary is put beside it. A dynamic `import()` is still evaluated only when it is reached.
  *
- * @param output folder for `forerun.cjs`, `forerun.cjs.map` and `koffi.node`.
+ * @param output folder for `forerun.cjs`, `forerun.cjs.map`, `koffi.node` and `LICENSE.packages`.
  */
-export async function buildBundle(output: string = outputFolder, options: BuildOptions = {}): Promise<void> {
+export async function buildBundle(
+  output: string = outputFolder,
+  options: Omit<BuildOptions, 'metafile'> = {},
+): Promise<void> {
   await mkdir(output, { recursive: true })
   const bundle = join(output, 'forerun.cjs')
-  await build({
+  const root = join(import.meta.dirname, '..')
+  const { metafile } = await build({
+    absWorkingDir: root,
+    metafile: true,
     entryPoints: [join(import.meta.dirname, '../src/cli/main.ts')],
     outfile: bundle,
     bundle: true,
@@ -36,6 +43,7 @@ export async function buildBundle(output: string = outputFolder, options: BuildO
     plugins: [koffiBeside, plainKeys],
     ...options,
   })
+  await writeFile(join(output, 'LICENSE.packages'), await bundledLicenses(metafile, root))
   await chmod(bundle, 0o755)
   await copyFile(koffiBinary(), join(output, 'koffi.node'))
 }

@@ -34,6 +34,12 @@ test('a Node that is too old is told in one line which one is needed', () => {
   assert.equal(stderr, 'forerun needs Node 24 or newer; this is v22.9.0\n')
 })
 
+test('the licences of all bundled packages lie beside the bundle', () => {
+  const text = readFileSync(join(folder, 'LICENSE.packages'), 'utf8')
+  for (const name of Object.keys(manifest.dependencies)) assert.match(text, new RegExp(`^${name} \\d`, 'm'), name)
+  assert.ok((text.match(/Permission is hereby granted/g) ?? []).length > 5)
+})
+
 test('an old Node can parse the bundle', async () => {
   const text = readFileSync(bundle, 'utf8')
   // Lowering again what is low already changes nothing: with syntax that is too new, the text would become another.
