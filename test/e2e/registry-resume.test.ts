@@ -17,7 +17,7 @@ import { exportFiles, serviceExports } from '../lab/busybox.ts'
 import { assembleImage, type LabImage } from '../lab/image.ts'
 import { packLayer, sha256 } from '../lab/layer.ts'
 import type { StartedProcess } from '../lab/process.ts'
-import { corrupt, stall } from '../lab/proxy-faults.ts'
+import { corrupt, stall, throttle } from '../lab/proxy-faults.ts'
 import { type InstalledHost, installedHost, until } from './installed-host.ts'
 
 /** A pull that was cut short, whatever by, is taken up by the next one: at most a twentieth of the layer comes a second time. */
@@ -70,6 +70,19 @@ for (const [name, { by, status }] of Object.entries(interruptions)) {
     await assertInstalls(large)
   })
 }
+
+test('a pull killed while bytes flow at 10 MB/s: a twentieth at most is fetched twice', async () => {
+  emptyStore()
+  proxy.mend()
+  proxy.spoil(blob(large.digest), throttle({ bytesPerSecond: 10_000_000 }))
+  const { signal, finished } = startPull(large)
+  await until('half is kept', () => keptBytes(large) >= large.size / 2, { seconds: 30 })
+  signal('SIGKILL')
+  await finished
+  const first = served(large)
+  await pull(large)
+  assert.ok(first + served(large) <= large.size * 1.05, `${first} and then ${served(large)} bytes were served`)
+})
 
 test('a pull that was cut short many times fetches little twice, and takes no more room in the end', async () => {
   emptyStore()
@@ -183,10 +196,14 @@ async function pullUpTo(
   const before = keptBytes(image)
   proxy.mend()
   proxy.spoil(blob(image.digest), stall({ at: Math.ceil(kept) - before }))
-  const pulling = lab.host.start(['forerun', 'pull', '--quiet', `${proxy.address}/${image.name}`], { check: false })
+  const pulling = startPull(image)
   await until(`${kept} bytes are kept`, () => keptBytes(image) >= kept)
   by(pulling)
   return (await pulling.finished).status
+}
+
+function startPull({ name }: Subject): StartedProcess {
+  return lab.host.start(['forerun', 'pull', '--quiet', `${proxy.address}/${name}`], { check: false })
 }
 
 async function assertInstalls({ name, content }: Subject): Promise<void> {

@@ -25,6 +25,23 @@ export function stall({ at }: { at: number }): Fault & { readonly reached: Promi
   return Object.assign(fault, { reached })
 }
 
+/** A slower line; no fault, but little is under way in the kernel's buffers at any moment. */
+export function throttle({ bytesPerSecond }: { bytesPerSecond: number }): Fault {
+  return async (exchange) => {
+    const answer = await exchange.upstream()
+    exchange.response.writeHead(answer.statusCode ?? 502, answer.headers)
+    const start = performance.now()
+    let sent = 0
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      await exchange.send(chunk)
+      sent += chunk.length
+      const early = (sent / bytesPerSecond) * 1000 - (performance.now() - start)
+      if (early > 2) await sleep(early)
+    }
+    exchange.response.end()
+  }
+}
+
 /** Takes the request and never answers. */
 export const silence: Fault = async () => {}
 
