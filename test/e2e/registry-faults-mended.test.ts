@@ -67,7 +67,7 @@ const mended: Record<string, { rules: Rules; served?: number }> = {
   'a layer that is said to be encoded, and is as it was stored': {
     rules: [[layer, headers({ 'content-encoding': 'gzip' })]],
   },
-  'garbage once': { rules: [[layer, cut({ at: 0, reset: true }), 1]] },
+  'a layer that is reset before it begins, once': { rules: [[layer, cut({ at: 0, reset: true }), 1]] },
   'a registry that knows no ranges': {
     rules: [
       [layer, cut({ at: 2_000_000 }), 1],
