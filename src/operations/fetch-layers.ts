@@ -91,18 +91,40 @@ async function fetchLayer(layer: Layer, work: Work): Promise<readonly StoredEntr
   emit({ type: 'layer-started', digest: descriptor.digest, size: descriptor.size, kept })
   const entries = await importLayer(layer, partial, work).catch((error: unknown) => {
     if (partial === undefined || kept === 0 || !meansWrongBytes(error)) throw error
-    emit({
-      type: 'notice',
-      message: `What an earlier pull left of layer ${descriptor.digest} is damaged; fetching it anew`,
-    })
-    partial.clear()
-    return importLayer(layer, partial, work)
+    const message = `What an earlier pull left of layer ${descriptor.digest} is damaged; fetching it anew`
+    emit({ type: 'notice', message })
+    return importAnew(layer, partial, work)
   })
   emit({ type: 'layer-finished', digest: descriptor.digest, stored: false })
   return entries
 }
 
+function meansWrongBytes(error: unknown): boolean {
+  return error instanceof ForerunError && ['digest', 'layer', 'limit'].includes(error.code)
+}
+
+function importAnew(layer: Layer, partial: PartialBlob | undefined, work: Work): Promise<readonly StoredEntry[]> {
+  partial?.clear()
+  return importLayer(layer, partial, work)
+}
+
+/** From another place, where the source has one, when the bytes are wrong. */
 async function importLayer(
+  layer: Layer,
+  partial: PartialBlob | undefined,
+  work: Work,
+): Promise<readonly StoredEntry[]> {
+  const { source, signal, context } = work
+  try {
+    return await importOnce(layer, partial, work)
+  } catch (error) {
+    const isWrong = error instanceof ForerunError && error.code === 'digest'
+    if (!isWrong || source.distrust?.(layer.descriptor, { signal, emit: context.emit }) !== true) throw error
+    return importAnew(layer, partial, work)
+  }
+}
+
+async function importOnce(
   { descriptor, diffId }: Layer,
   partial: PartialBlob | undefined,
   work: Work,
@@ -127,10 +149,6 @@ async function importLayer(
     },
   )
   return receiver.entries
-}
-
-function meansWrongBytes(error: unknown): boolean {
-  return error instanceof ForerunError && ['digest', 'layer', 'limit'].includes(error.code)
 }
 
 function fileBytes(entries: readonly StoredEntry[]): number {

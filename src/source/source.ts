@@ -23,6 +23,13 @@ export interface ImageSource extends AsyncDisposable {
   blob(descriptor: Descriptor, context: TransferContext, options?: { offset?: number }): AsyncIterable<Buffer>
 
   /**
+   * For a source of several places: told that a blob's bytes were wrong, it takes them from elsewhere from now on.
+   *
+   * @returns whether it can.
+   */
+  distrust?(descriptor: Descriptor, context: TransferContext): boolean
+
+  /**
    * For a source that can only be read forwards: the layers in the order in which they come, to be read one after the
    * other. undefined: in any order and side by side.
    */

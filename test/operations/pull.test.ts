@@ -62,6 +62,14 @@ test('of a layer that lies nothing is kept', async () => {
   assert.equal(existsSync(join(folder.path, 'store/images.json')), false)
 })
 
+test('wrong bytes are asked for elsewhere, where the source has another place', async () => {
+  using folder = scratch()
+  const liar = servedFrom(image, { replacement: randomBytes(image.blobs.get(big)?.length ?? 0), isTwofold: true })
+  await pullFrom(liar, folder.path)
+  assert.equal(liar.asked.filter(({ digest }) => digest === big).length, 2)
+  assertStored(folder.path)
+})
+
 test('a source that is at hand is read without keeping anything', async () => {
   using folder = scratch()
   await assert.rejects(pullFrom(servedFrom(image, { cutAt: 120_000, isRemote: false }), folder.path))
@@ -99,7 +107,7 @@ type Served = ImageSource & {
 /** A source in memory: what goes wrong has to go wrong at a certain byte. */
 function servedFrom(
   { blobs, manifests, digest }: LabImage,
-  faults: { cutAt?: number; replacement?: Buffer; isRemote?: boolean; forwards?: boolean } = {},
+  faults: { cutAt?: number; replacement?: Buffer; isTwofold?: boolean; isRemote?: boolean; forwards?: boolean } = {},
 ): Served {
   const asked: Served['asked'] = []
   const fetched: string[] = []
@@ -137,6 +145,12 @@ function servedFrom(
         open -= 1
       }
     },
+    ...(faults.isTwofold && {
+      distrust() {
+        delete faults.replacement
+        return true
+      },
+    }),
     ...(faults.forwards && { forwardOrder: (wanted) => [...wanted].reverse() }),
     signatures: async () => ({ simple: [], sigstore: [] }),
     async [Symbol.asyncDispose]() {},

@@ -1,4 +1,5 @@
 import { ForerunError } from '../../errors.ts'
+import type { Digest } from '../../image/digest.ts'
 import { type Reference, repositoryName } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
 import { checkInterrupted } from './answer.ts'
@@ -10,8 +11,19 @@ import { openEndpoint, type Registry, type RegistryOptions } from './registry.ts
 export interface Mirrors extends AsyncDisposable {
   /** What the first place answers that can. Those before it are not asked for anything else. */
   ask<Result>(context: TransferContext, question: (registry: Registry) => Promise<Result>): Promise<Result>
-  /** Bytes from the first place that has them; when it fails in the middle, the next one goes on from the same byte. */
-  stream(context: TransferContext, from: number, read: Reading): AsyncGenerator<Buffer, void, undefined>
+  /**
+   * Bytes of a blob from the first place that has them; when it fails in the middle, the next one goes on from the same byte.
+   */
+  stream(
+    digest: Digest,
+    reading: { context: TransferContext; from: number; read: Reading },
+  ): AsyncGenerator<Buffer, void, undefined>
+  /**
+   * Leaves the mirrors of which the bytes of a blob came, which were wrong.
+   *
+   * @returns whether there were any, so that another place may have the right ones.
+   */
+  distrust(digest: Digest, context: TransferContext): boolean
 }
 
 export type Reading = (registry: Registry, offset: number) => AsyncIterable<Buffer>
@@ -26,6 +38,7 @@ export type Reading = (registry: Registry, offset: number) => AsyncIterable<Buff
 export function openMirrors(reference: Reference, options: RegistryOptions): Mirrors {
   const endpoints = endpointsFor(options.registries ?? readRegistriesConf(options), reference)
   const places = endpoints.map((endpoint): Place => ({ endpoint, registry: undefined, failure: undefined }))
+  const givers = new Map<Digest, Set<Place>>()
   return {
     async ask(context, question) {
       for (;;) {
@@ -37,13 +50,16 @@ export function openMirrors(reference: Reference, options: RegistryOptions): Mir
         }
       }
     },
-    async *stream(context, from, read) {
+    async *stream(digest, { context, from, read }) {
+      const ofBlob = givers.get(digest) ?? new Set()
+      givers.set(digest, ofBlob)
       let offset = from
       for (;;) {
         const place = currentPlace(places)
         try {
           for await (const chunk of read(openPlace(place, options), offset)) {
             offset += chunk.length
+            ofBlob.add(place)
             yield chunk
           }
           return
@@ -51,6 +67,13 @@ export function openMirrors(reference: Reference, options: RegistryOptions): Mir
           leave(place, { error, places, context })
         }
       }
+    },
+    distrust(digest, context) {
+      const liars = [...(givers.get(digest) ?? [])].filter(({ endpoint }) => endpoint.isMirror)
+      givers.delete(digest)
+      const error = new ForerunError('digest', `it gave wrong bytes for ${digest}`)
+      for (const place of liars) leave(place, { error, places, context })
+      return liars.length > 0
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(places.map(({ registry }) => registry?.dispatcher.destroy()))

@@ -33,8 +33,11 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
         mirrors.ask(context, (registry) => readManifest(registry, descriptor, context))
       return { reference: formatReference(reference), ...(await resolveManifest(read, platform)) }
     },
-    blob: (descriptor, context, { offset: start = 0 } = {}) =>
-      mirrors.stream(context, start, (registry, offset) => readBlob(registry, descriptor, { offset, context })),
+    blob: (descriptor, context, { offset: from = 0 } = {}) => {
+      const read = (registry: Registry, offset: number) => readBlob(registry, descriptor, { offset, context })
+      return mirrors.stream(descriptor.digest, { context, from, read })
+    },
+    distrust: ({ digest }, context) => mirrors.distrust(digest, context),
     async signatures(digest, context) {
       const { readSignatures } = await import('./signatures.ts')
       return mirrors.ask(context, (registry) =>

@@ -15,10 +15,11 @@ export interface Retries {
 /**
  * Counts the failed attempts at one thing, and waits between them: exponentially longer, somewhat at random so that
  * parallel transfers do not come back as one, or as long as the registry asks for. One that asks for longer than the
- * longest delay is not waited for, and a mirror that never answered is not asked again.
+ * longest delay is not waited for. A mirror is tried once more at most, and not when it never answered: there is another place.
  */
 export function countRetries(registry: Registry, url: URL, { signal, emit }: TransferContext): Retries {
-  const { retries, firstDelay, longestDelay } = registry.settings
+  const { firstDelay, longestDelay } = registry.settings
+  const retries = registry.isMirror ? Math.min(registry.settings.retries, 1) : registry.settings.retries
   let failed = 0
   let received = 0
   return {
