@@ -70,7 +70,7 @@ export async function exchange(
 
 /**
  * A server may refuse the client's certificate, or its lack, only after the client takes TLS for established: it looks as if the
- * connection was cut.
+ * connection was cut, and a cut is worth another attempt.
  */
 function rejectedClient(failure: unknown, { reference, reached, secured }: Registry): unknown {
   if (reached || !secured || !isCut(failure)) return failure
@@ -80,7 +80,6 @@ function rejectedClient(failure: unknown, { reference, reached, secured }: Regis
       hint: `If it wants a certificate of this host, put NAME.cert and NAME.key into /etc/containers/certs.d/${domain}.`,
       cause: failure,
     }),
-    { kind: 'refused' },
   )
 }
 
