@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { access, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { before, test } from 'node:test'
 import { ForerunError } from '../../src/errors.ts'
 import { applyTmpfiles, removeTmpfiles } from '../../src/systemd/tmpfiles.ts'
+import { ensurePackages } from '../lab/packages.ts'
 
 /** Runs against the machine's own systemd-tmpfiles, on paths below a directory of its own. */
 async function lines(
@@ -16,6 +17,8 @@ async function lines(
   await writeFile(file, text(directory))
   return { directory, file, [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) }
 }
+
+before(() => ensurePackages(['systemd']))
 
 test('what the lines ask for is made, and again without harm', async () => {
   await using made = await lines((directory) => `d ${directory}/data 0750 - - - -\n`)
