@@ -36,8 +36,9 @@ before(async () => {
   assert.equal(expected.has('/etc/gone'), false)
 })
 after(async () => {
-  await tools[Symbol.asyncDispose]()
-  await lab[Symbol.asyncDispose]()
+  // Of what `before` came to.
+  await tools?.[Symbol.asyncDispose]()
+  await lab?.[Symbol.asyncDispose]()
 })
 
 const pushes: Record<string, readonly string[]> = {

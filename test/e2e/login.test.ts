@@ -27,11 +27,9 @@ before(async () => {
   const users = { ann: password, bob: 'other' }
   image = await busyboxImage()
   scratch = await mkdtemp(join(tmpdir(), 'forerun-login-'))
-  ;[lab, byPassword, byToken] = await Promise.all([
-    installedHost(),
-    startRegistry({ auth: 'htpasswd', users }),
-    startRegistry({ auth: 'token', users, identityTokens: { 'an identity': 'ann' } }),
-  ])
+  lab = await installedHost()
+  byPassword = await startRegistry({ auth: 'htpasswd', users })
+  byToken = await startRegistry({ auth: 'token', users, identityTokens: { 'an identity': 'ann' } })
   for (const registry of [byPassword, byToken]) await registry.push(image, 'team/app:1')
 })
 
@@ -41,8 +39,9 @@ afterEach(async () => {
 })
 
 after(async () => {
-  await Promise.all([lab, byPassword, byToken].map((each) => each[Symbol.asyncDispose]()))
-  await rm(scratch, { recursive: true })
+  // Of what `before` came to.
+  for (const each of [byToken, byPassword, lab]) await each?.[Symbol.asyncDispose]()
+  if (scratch !== undefined) await rm(scratch, { recursive: true })
 })
 
 /** A file of the host as the machine sees it, with what lies in memory. */

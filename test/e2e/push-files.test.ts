@@ -18,8 +18,9 @@ before(async () => {
 })
 
 after(async () => {
-  await tools[Symbol.asyncDispose]()
-  await lab[Symbol.asyncDispose]()
+  // Of what `before` came to.
+  await tools?.[Symbol.asyncDispose]()
+  await lab?.[Symbol.asyncDispose]()
 })
 
 test('a layout is read by skopeo and umoci, and holds several images', async () => {

@@ -24,9 +24,10 @@ before(async () => {
 })
 
 after(async () => {
-  await tools[Symbol.asyncDispose]()
-  await guarded[Symbol.asyncDispose]()
-  await lab[Symbol.asyncDispose]()
+  // Of what `before` came to.
+  await tools?.[Symbol.asyncDispose]()
+  await guarded?.[Symbol.asyncDispose]()
+  await lab?.[Symbol.asyncDispose]()
 })
 
 test('an image goes to another registry as it was pulled, and the second push sends no blob', async () => {

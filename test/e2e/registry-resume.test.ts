@@ -46,8 +46,9 @@ before(async () => {
   for (const { name, image } of [large, medium]) await lab.push(name, image)
 })
 after(async () => {
-  await proxy[Symbol.asyncDispose]()
-  await lab[Symbol.asyncDispose]()
+  // Of what `before` came to.
+  await proxy?.[Symbol.asyncDispose]()
+  await lab?.[Symbol.asyncDispose]()
 })
 
 const killed = (pull: StartedProcess): void => pull.signal('SIGKILL')

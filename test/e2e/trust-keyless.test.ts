@@ -27,8 +27,9 @@ before(async () => {
 })
 
 after(async () => {
-  await sigstore[Symbol.asyncDispose]()
-  await host[Symbol.asyncDispose]()
+  // Of what `before` came to.
+  await sigstore?.[Symbol.asyncDispose]()
+  await host?.[Symbol.asyncDispose]()
 })
 
 const formats = { tag: ['--new-bundle-format=false'], bundle: [] }
