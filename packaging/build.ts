@@ -1,30 +1,32 @@
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { bundledLicenses } from './licenses.ts'
 
-/** Where the bundle goes when it is not for a test: `forerun.cjs`, its source map, `koffi.node` and the licences. */
+/** Where the bundles go when it is not for a test: with their source maps, `koffi.node` and the licences. */
 export const outputFolder = join(import.meta.dirname, '../dist')
 
 /**
- * Makes of `src/cli/main.ts` one CommonJS file that any Node can parse, so that one which is too old can say so; templates
- * are inside it as text. koffi's binary is put beside it. A dynamic `import()` is still evaluated only when it is reached.
+ * Makes the bundles `forerun.cjs` and, for its threads, `forerun-thread.cjs`, which is small and soon loaded. Each is one
+ * CommonJS file that any Node can parse, so that one which is too old can say so; templates are inside as text. koffi's
+ * binary is put beside them. A dynamic `import()` is still evaluated only when it is reached.
  *
- * @param output folder for `forerun.cjs`, `forerun.cjs.map`, `koffi.node` and `LICENSE.packages`.
+ * @param output folder for the bundles, their maps (`forerun.cjs.map`), `koffi.node` and `LICENSE.packages`.
+ * @param options.program where `forerun.cjs` begins, when it is not the program itself.
  */
 export async function buildBundle(
   output: string = outputFolder,
-  options: Omit<BuildOptions, 'metafile'> = {},
+  { program = 'src/cli/main.ts' }: { program?: string } = {},
 ): Promise<void> {
   await mkdir(output, { recursive: true })
-  const bundle = join(output, 'forerun.cjs')
   const root = join(import.meta.dirname, '..')
   const { metafile } = await build({
     absWorkingDir: root,
     metafile: true,
-    entryPoints: [join(import.meta.dirname, '../src/cli/main.ts')],
-    outfile: bundle,
+    entryPoints: { forerun: program, 'forerun-thread': 'src/operations/thread.ts' },
+    outdir: output,
+    outExtension: { '.js': '.cjs' },
     bundle: true,
     platform: 'node',
     format: 'cjs',
@@ -41,10 +43,9 @@ export async function buildBundle(
     define: { 'import.meta.url': 'bundleUrl', 'import.meta.dirname': '__dirname' },
     banner: { js: banner },
     plugins: [koffiBeside, plainKeys],
-    ...options,
   })
   await writeFile(join(output, 'LICENSE.packages'), await bundledLicenses(metafile, root))
-  await chmod(bundle, 0o755)
+  await chmod(join(output, 'forerun.cjs'), 0o755)
   await copyFile(koffiBinary(), join(output, 'koffi.node'))
 }
 

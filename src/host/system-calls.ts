@@ -40,6 +40,14 @@ export function setExtendedAttribute(path: Buffer, name: Buffer, value: Buffer):
   check('lsetxattr', calls().lsetxattr(terminated(path), terminated(name), value, value.length, 0), path)
 }
 
+/** Removes an extended attribute that may be there: lremovexattr(2). */
+export function removeExtendedAttribute(path: Buffer, name: Buffer): void {
+  const ENODATA = 61
+  const EOPNOTSUPP = 95
+  if (calls().lremovexattr(terminated(path), terminated(name)) === 0) return
+  if (![ENODATA, EOPNOTSUPP].includes(koffi.errno())) throw systemError('lremovexattr', path)
+}
+
 /** As `setExtendedAttribute`, for an open file: fsetxattr(2). */
 export function setExtendedAttributeOfOpenFile(fd: number, name: Buffer, value: Buffer): void {
   check('fsetxattr', calls().fsetxattr(fd, terminated(name), value, value.length, 0))
@@ -107,6 +115,7 @@ function loadLibc() {
     fsetxattr: declare<[number, Buffer, Buffer, number, number]>(
       'int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
     ),
+    lremovexattr: declare<[Buffer, Buffer]>('int lremovexattr(const void *path, const void *name)'),
     llistxattr: declare<[Buffer, Buffer, number]>('intptr_t llistxattr(const void *path, void *list, size_t size)'),
     lgetxattr: declare<[Buffer, Buffer, Buffer, number]>(
       'intptr_t lgetxattr(const void *path, const void *name, void *value, size_t size)',

@@ -1,40 +1,48 @@
-import type { Transform, TransformOptions } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { constants, createGunzip, createZstdDecompress, type ZlibOptions, type ZstdOptions } from 'node:zlib'
-import { LayerFault, layerError } from './fault.ts'
+import { LayerFault } from './fault.ts'
+import { gzipInflater, type Inflater, zstdInflater } from './inflate.ts'
 import { zstdFrames } from './zstd-frames.ts'
+
+/** Turns the bytes of a blob into those of its archive. All functions throw LayerFault; see `decompressor`. */
+export interface Decompressor extends Disposable {
+  write(bytes: Buffer): void
+  /** To be called once, after the last bytes. */
+  end(): void
+}
 
 /**
  * The uncompressed bytes of a layer: gzip (of several members, padded with zeros), zstd (of several frames, skippable
- * ones among them) or plain, told apart by their first bytes, since media types lie. Decompression runs in the thread
- * pool, ahead of the reader by some pieces. When the iteration ends, in whichever way, nothing reads `source` any more.
+ * ones among them) or plain, told apart by their first bytes, since media types lie.
  *
- * @param layer what errors call the layer: its digest.
- * @throws ForerunError `layer`, and what the source throws.
+ * @param take gets the uncompressed bytes, which are valid during the call only.
  */
-export async function* decompress(source: AsyncIterable<Buffer>, layer: string): AsyncGenerator<Buffer> {
-  const { first, whole } = await peek(source)
-  const other = knownFormats.find(({ magic }) => first.subarray(0, magic.length).equals(magic))
-  if (other !== undefined) {
-    const fault = new LayerFault(`it is compressed with ${other.name}, which no image specification knows`)
-    throw layerError(fault, { layer, where: 'byte 0' })
-  }
-  if (first[0] === 0x1f && first[1] === 0x8b) {
-    const options: ZlibOptions & TransformOptions = { chunkSize, ...buffering }
-    yield* transformed(whole, createGunzip(options), layer)
-  } else if (first.length >= 4 && isZstd(first.readUInt32LE())) {
-    const params = { [constants.ZSTD_d_windowLogMax]: 27 }
-    const options: ZstdOptions & TransformOptions = { chunkSize, ...buffering, params }
-    yield* transformed(singleFrames(whole, layer), createZstdDecompress(options), layer)
-  } else {
-    yield* whole
+export function decompressor(take: (bytes: Buffer) => void): Decompressor {
+  let first: Buffer = Buffer.alloc(0)
+  let form: Decompressor | undefined
+  return {
+    write(bytes) {
+      if (form !== undefined) {
+        form.write(bytes)
+        return
+      }
+      first = first.length === 0 ? bytes : Buffer.concat([first, bytes])
+      if (first.length < longestMagic) {
+        // The buffer is the caller's.
+        first = Buffer.from(first)
+        return
+      }
+      form = decompressorOf(first, take)
+      form.write(first)
+    },
+    end() {
+      if (form === undefined) {
+        form = decompressorOf(first, take)
+        form.write(first)
+      }
+      form.end()
+    },
+    [Symbol.dispose]: () => form?.[Symbol.dispose](),
   }
 }
-
-/** Of the output: large, so that the hash and the reader of the archive work on large pieces. */
-const chunkSize = 512 * 1024
-/** Two pieces of output wait while a third is read: the thread that decompresses need not wait for this one. */
-const buffering = { readableHighWaterMark: 2 * chunkSize, writableHighWaterMark: 256 * 1024 }
 
 /** Formats that are met in the wild and deserve their name in the error. */
 const knownFormats = [
@@ -42,55 +50,48 @@ const knownFormats = [
   { name: 'bzip2', magic: Buffer.from('BZh') },
 ]
 
+const longestMagic = 6
+
+function decompressorOf(first: Buffer, take: (bytes: Buffer) => void): Decompressor {
+  const other = knownFormats.find(({ magic }) => first.subarray(0, magic.length).equals(magic))
+  if (other !== undefined) {
+    throw new LayerFault(`it is compressed with ${other.name}, which no image specification knows`)
+  }
+  if (first[0] === 0x1f && first[1] === 0x8b) return inflating(gzipInflater(), take)
+  if (first.length >= 4 && isZstd(first.readUInt32LE())) return zstdDecompressor(take)
+  return { write: take, end() {}, [Symbol.dispose]() {} }
+}
+
 function isZstd(magic: number): boolean {
   return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50
 }
 
-/** The first bytes, as many as tell the format, and all bytes, those included. */
-async function peek(source: AsyncIterable<Buffer>): Promise<{ first: Buffer; whole: AsyncGenerator<Buffer> }> {
-  const iterator = source[Symbol.asyncIterator]()
-  let first: Buffer = Buffer.alloc(0)
-  while (first.length < 6) {
-    const { done, value } = await iterator.next()
-    if (done === true) break
-    first = first.length === 0 ? value : Buffer.concat([first, value])
-  }
-  async function* whole(): AsyncGenerator<Buffer> {
-    if (first.length > 0) yield first
-    yield* { [Symbol.asyncIterator]: () => iterator }
-  }
-  return { first, whole: whole() }
-}
-
-async function* singleFrames(source: AsyncIterable<Buffer>, layer: string): AsyncGenerator<Buffer> {
+function zstdDecompressor(take: (bytes: Buffer) => void): Decompressor {
   const frames = zstdFrames()
-  let position = 0
-  try {
-    for await (const bytes of source) {
-      yield* frames.pieces(bytes)
-      position += bytes.length
-    }
-    frames.end()
-  } catch (error) {
-    throw error instanceof LayerFault ? layerError(error, { layer, where: `byte ${position} of the blob` }) : error
+  const inner = inflating(zstdInflater({ windowLogMax: 27 }), take)
+  return {
+    write(bytes) {
+      for (const piece of frames.pieces(bytes)) inner.write(piece)
+    },
+    // Frames tell themselves whether they are whole, also when the last one is skippable.
+    end: () => frames.end(),
+    [Symbol.dispose]: () => inner[Symbol.dispose](),
   }
 }
 
-async function* transformed(
-  source: AsyncIterable<Buffer>,
-  stream: Transform & { readonly bytesWritten: number },
-  layer: string,
-): AsyncGenerator<Buffer> {
-  // Whatever ends the pipeline in an error is thrown by the loop over its stream as well.
-  const feeding = pipeline(source, stream).catch(() => {})
+function inflating(inflater: Inflater, take: (bytes: Buffer) => void): Decompressor {
+  return {
+    write: (bytes) => withFaults(() => inflater.write(bytes, take)),
+    end: () => withFaults(() => inflater.end(take)),
+    [Symbol.dispose]: () => inflater[Symbol.dispose](),
+  }
+}
+
+function withFaults(act: () => void): void {
   try {
-    for await (const bytes of stream) yield bytes
+    act()
   } catch (error) {
-    const fault = decompressionFault(error)
-    throw fault === undefined ? error : layerError(fault, { layer, where: `byte ${stream.bytesWritten} of the blob` })
-  } finally {
-    stream.destroy()
-    await feeding
+    throw decompressionFault(error) ?? error
   }
 }
 

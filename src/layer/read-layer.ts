@@ -1,19 +1,9 @@
 import { ForerunError } from '../errors.ts'
-import type { Descriptor } from '../image/descriptor.ts'
-import { type Digest, digester, finishDigest } from '../image/digest.ts'
 import type { LayerLimits } from '../image/layer-limits.ts'
 import type { LayerReceiver } from '../tree/entry.ts'
-import { decompress } from './decompress.ts'
-import { LayerFault, layerError } from './fault.ts'
+import { archiveBytes, type LayerIdentity } from './archive-bytes.ts'
 import { tarReader } from './tar.ts'
-import { digestHint, type VerifiedBlob, verifiedBlob } from './verified-blob.ts'
-
-export interface LayerIdentity {
-  /** Of the blob as it is transferred. Its media type does not matter: the bytes tell how they are compressed. */
-  readonly descriptor: Pick<Descriptor, 'digest' | 'size'>
-  /** Of the uncompressed archive. */
-  readonly diffId: Digest
-}
+import { verifiedBlob } from './verified-blob.ts'
 
 export interface LayerReading {
   readonly receiver: LayerReceiver
@@ -25,9 +15,9 @@ export interface LayerReading {
 }
 
 /**
- * Reads a layer once, streaming, into the receiver (OCI image specification, "Image Layer Filesystem Changeset"). What
- * the receiver got is to be believed only when the promise resolves: then the blob's size and digest, the diff id, and
- * the archive to its end were right. The blob's iterator is released in any case.
+ * Reads a layer once, streaming, into the receiver (OCI image specification, "Image Layer Filesystem Changeset"), all in
+ * the calling thread. What the receiver got is to be believed only when the promise resolves: then the blob's size and digest, the
+ * diff id, and the archive to its end were right. The blob's iterator is released in any case.
  *
  * @returns the number of entries and the size of the uncompressed archive in bytes.
  * @throws ForerunError `digest` for bytes that are not what they should be, also when that is why they cannot be read;
@@ -35,52 +25,21 @@ export interface LayerReading {
  */
 export async function readLayer(
   source: AsyncIterable<Buffer> | Iterable<Buffer>,
-  { descriptor, diffId }: LayerIdentity,
+  identity: LayerIdentity,
   { receiver, limits, signal, onReceived }: LayerReading,
 ): Promise<{ entries: number; uncompressedSize: number }> {
-  const blob = verifiedBlob(source, descriptor, { signal, onReceived })
-  const layer = descriptor.digest
-  const reader = tarReader(receiver, { layer, limits })
-  const hash = digester(diffId)
-  let size = 0
+  const { descriptor } = identity
+  await using blob = verifiedBlob(source, descriptor, { signal, onReceived })
+  const reader = tarReader(receiver, { layer: descriptor.digest, limits })
+  using archive = archiveBytes(identity, { limits, take: reader.write })
   try {
-    for await (const bytes of decompress(blob.bytes(), layer)) {
-      size += bytes.length
-      checkRatio({ size, received: blob.received }, { layer, limits })
-      hash.update(bytes)
-      reader.write(bytes)
-    }
-    await passRest(blob)
-    const found = finishDigest(hash, diffId)
-    if (found !== diffId) {
-      throw new ForerunError('digest', `layer ${layer} has the diff id ${found}, not ${diffId}`, { hint: digestHint })
-    }
+    for await (const bytes of blob.bytes()) archive.write(bytes)
+    const uncompressedSize = archive.end()
     reader.end()
+    return { entries: reader.entries, uncompressedSize }
   } catch (error) {
     // Bytes that cannot be read may be the wrong bytes, which is then what the user should know.
-    if (error instanceof ForerunError && error.code === 'layer') await passRest(blob)
+    if (error instanceof ForerunError && error.code === 'layer') await blob.passRest()
     throw error
-  } finally {
-    await blob.close()
   }
-  return { entries: reader.entries, uncompressedSize: size }
-}
-
-/** @throws ForerunError `digest` when the blob is not the one of its descriptor. */
-async function passRest(blob: VerifiedBlob): Promise<void> {
-  for await (const _ of blob.bytes());
-}
-
-/** So much is harmless, however small it was in the blob. */
-const harmlessSize = 64 * 1024 ** 2
-
-function checkRatio(
-  { size, received }: { size: number; received: number },
-  { layer, limits }: { layer: string; limits: LayerLimits },
-): void {
-  if (size <= harmlessSize || size <= received * limits.compressionRatio) return
-  const fault = new LayerFault(`it expands to more than ${limits.compressionRatio} times its size`, {
-    limit: 'compressionRatio',
-  })
-  throw layerError(fault, { layer, where: `byte ${received} of the blob` })
 }

@@ -2,18 +2,16 @@ import { ForerunError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { digester, finishDigest } from '../image/digest.ts'
 
-/** A blob that is hashed as it passes. Reading on after its end is harmless. */
-export interface VerifiedBlob {
+/** A blob that is hashed as it passes. Reading on after its end is harmless; disposing lets go of the source. */
+export interface VerifiedBlob extends AsyncDisposable {
   /**
    * What is left of the blob. The end is reached only by a blob that has the size and the digest of its descriptor.
    *
    * @throws ForerunError `digest`, `interrupted`, and what the source throws.
    */
   bytes(): AsyncGenerator<Buffer>
-  /** Bytes so far. */
-  readonly received: number
-  /** Lets go of the source. */
-  close(): Promise<void>
+  /** Reads what is left, for nothing but its digest. @throws as `bytes`. */
+  passRest(): Promise<void>
 }
 
 export function verifiedBlob(
@@ -55,10 +53,10 @@ export function verifiedBlob(
 
   return {
     bytes,
-    get received() {
-      return received
+    async passRest() {
+      for await (const _ of bytes());
     },
-    async close() {
+    async [Symbol.asyncDispose]() {
       if (!ended) await iterator.return?.()
     },
   }

@@ -1,25 +1,28 @@
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { ForerunError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
-import { readLayer } from '../layer/read-layer.ts'
 import type { ImageSource } from '../source/source.ts'
 import { blobPath } from '../store/image-index.ts'
 import { readWholeLayerTree } from '../store/layer-tree.ts'
-import { layerWriter } from '../store/layer-writer.ts'
 import { openPartialBlob, type PartialBlob } from '../store/partial-blob.ts'
 import type { Staging } from '../store/staging.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { Context } from './context.ts'
-import { receivedBlob } from './received-blob.ts'
+import { receiveBlob } from './received-blob.ts'
 import { blobBytes, type ResolvedImage } from './resolve-image.ts'
 import { sideBySide } from './side-by-side.ts'
+import type { UnpackedLayer } from './thread-tasks.ts'
+import { openThreads, type Threads } from './threads.ts'
+import { openTurns, type Turns } from './turns.ts'
+import { unpackLayer } from './unpack-layer.ts'
 
 export interface FetchedLayers {
   /** The blobs that were fetched. */
   readonly blobs: readonly Digest[]
-  /** Trees by diff id, of the layers that the store lacked. Their objects wait in the staging. */
-  readonly trees: ReadonlyMap<Digest, readonly StoredEntry[]>
+  /** Encoded trees by diff id, of the layers that the store lacked. Their objects wait in the staging. */
+  readonly trees: ReadonlyMap<Digest, Buffer>
   /** Bytes of all files of all layers, stored ones too. */
   readonly size: number
 }
@@ -33,19 +36,25 @@ export async function fetchLayers(
   work: { source: ImageSource; staging: Staging; keep: boolean; context: Context },
 ): Promise<FetchedLayers> {
   const { source, context } = work
-  const trees = new Map<Digest, readonly StoredEntry[]>()
-  const { wanted, size } = neededLayers(image, context)
+  const trees = new Map<Digest, Buffer>()
+  const needed = neededLayers(image, context)
+  const { wanted } = needed
+  let { size } = needed
   const blobs = wanted.map(({ descriptor }) => descriptor.digest)
   const inOrder = source.forwardOrder?.(wanted.map(({ descriptor }) => descriptor))
   if (inOrder !== undefined) {
     wanted.sort((a, b) => inOrder.indexOf(a.descriptor) - inOrder.indexOf(b.descriptor))
   }
   const width = inOrder === undefined ? context.settings.registry.parallelLayers : 1
+  await using threads = openThreads()
+  const turns = openTurns(importsAtATime())
   const fetch = async (layer: Layer, signal: AbortSignal) => {
-    trees.set(layer.diffId, await fetchLayer(layer, { ...work, signal }))
+    const unpacked = await fetchLayer(layer, { ...work, threads, turns, signal })
+    trees.set(layer.diffId, Buffer.from(unpacked.tree.buffer))
+    size += unpacked.size
   }
   await sideBySide(wanted, fetch, { width, signal: context.signal })
-  return { blobs, trees, size: [...trees.values()].reduce((sum, tree) => sum + fileBytes(tree), size) }
+  return { blobs, trees, size }
 }
 
 interface Layer {
@@ -79,41 +88,40 @@ interface Work {
   readonly source: ImageSource
   readonly staging: Staging
   readonly keep: boolean
+  readonly threads: Threads
+  /** To import; layers are received meanwhile. */
+  readonly turns: Turns
   readonly context: Context
   readonly signal: AbortSignal
 }
 
-async function fetchLayer(layer: Layer, work: Work): Promise<readonly StoredEntry[]> {
+async function fetchLayer(layer: Layer, work: Work): Promise<UnpackedLayer> {
   const { descriptor } = layer
   const { emit, paths } = work.context
   using partial = work.keep ? openPartialBlob(paths.store, descriptor) : undefined
   const kept = partial?.received ?? 0
   emit({ type: 'layer-started', digest: descriptor.digest, size: descriptor.size, kept })
-  const entries = await importLayer(layer, partial, work).catch((error: unknown) => {
+  const unpacked = await importLayer(layer, partial, work).catch((error: unknown) => {
     if (partial === undefined || kept === 0 || !meansWrongBytes(error)) throw error
     const message = `What an earlier pull left of layer ${descriptor.digest} is damaged; fetching it anew`
     emit({ type: 'notice', message })
     return importAnew(layer, partial, work)
   })
   emit({ type: 'layer-finished', digest: descriptor.digest, stored: false })
-  return entries
+  return unpacked
 }
 
 function meansWrongBytes(error: unknown): boolean {
   return error instanceof ForerunError && ['digest', 'layer', 'limit'].includes(error.code)
 }
 
-function importAnew(layer: Layer, partial: PartialBlob | undefined, work: Work): Promise<readonly StoredEntry[]> {
+function importAnew(layer: Layer, partial: PartialBlob | undefined, work: Work): Promise<UnpackedLayer> {
   partial?.clear()
   return importLayer(layer, partial, work)
 }
 
 /** From another place, where the source has one, when the bytes are wrong. */
-async function importLayer(
-  layer: Layer,
-  partial: PartialBlob | undefined,
-  work: Work,
-): Promise<readonly StoredEntry[]> {
+async function importLayer(layer: Layer, partial: PartialBlob | undefined, work: Work): Promise<UnpackedLayer> {
   const { source, signal, context } = work
   try {
     return await importOnce(layer, partial, work)
@@ -124,31 +132,26 @@ async function importLayer(
   }
 }
 
-async function importOnce(
-  { descriptor, diffId }: Layer,
-  partial: PartialBlob | undefined,
-  work: Work,
-): Promise<readonly StoredEntry[]> {
-  const { signal } = work
-  const { emit, settings } = work.context
-  using receiver = layerWriter(work.staging)
-  const { source } = work
-  const transfer = { signal, emit }
-  const bytes =
-    partial === undefined
-      ? blobBytes(source, descriptor, transfer)
-      : receivedBlob(descriptor, partial, { source, context: transfer })
-  await readLayer(
-    bytes,
-    { descriptor, diffId },
-    {
-      receiver,
-      limits: settings.limits,
-      signal,
-      onReceived: (received) => emit({ type: 'layer-progress', digest: descriptor.digest, received }),
-    },
-  )
-  return receiver.entries
+async function importOnce(layer: Layer, partial: PartialBlob | undefined, work: Work): Promise<UnpackedLayer> {
+  const { source, staging, threads, signal } = work
+  const { emit, paths, settings } = work.context
+  const { descriptor } = layer
+  const context = { signal, emit }
+  await using received = partial && receiveBlob(descriptor, partial, { source, context })
+  using _turn = await work.turns.take()
+  return await unpackLayer(received?.bytes() ?? blobBytes(source, descriptor, context), layer, {
+    store: paths.store,
+    staging,
+    threads,
+    limits: settings.limits,
+    signal,
+    onReceived: (bytes) => emit({ type: 'layer-progress', digest: descriptor.digest, received: bytes }),
+  })
+}
+
+/** An import keeps two cores busy. */
+function importsAtATime(): number {
+  return Math.max(1, Math.floor(availableParallelism() / 2))
 }
 
 function fileBytes(entries: readonly StoredEntry[]): number {

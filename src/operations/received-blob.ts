@@ -3,17 +3,25 @@ import type { ImageSource, TransferContext } from '../source/source.ts'
 import type { PartialBlob } from '../store/partial-blob.ts'
 import { blobBytes } from './resolve-image.ts'
 
+/** A blob that is being received. Disposing ends that; what came is kept. */
+export interface ReceivedBlob extends AsyncDisposable {
+  /**
+   * The bytes, to be read once: what was kept, and the rest as it comes. Each piece is valid until the next one is asked for.
+   *
+   * @throws what the source throws, after all that came before; the kernel's error when the disk is full.
+   */
+  bytes(): AsyncGenerator<Buffer, void, undefined>
+}
+
 /**
- * The bytes of a blob: what is kept of it, and then the rest as it comes. The rest is kept as fast as the source brings it,
- * and read from there, so that what is killed while it works on the bytes has lost none of those that came.
- *
- * @throws what the source throws, after all that came before; the kernel's error when the disk is full.
+ * Begins to receive the rest of a blob of which some is kept. It is kept as fast as the source brings it, and read from there,
+ * so that what is killed while it works on the bytes, or waits to, has lost none of those that came.
  */
-export async function* receivedBlob(
+export function receiveBlob(
   descriptor: Descriptor,
   partial: PartialBlob,
   { source, context }: { source: ImageSource; context: TransferContext },
-): AsyncGenerator<Buffer, void, undefined> {
+): ReceivedBlob {
   const readerLeft = new AbortController()
   const signal = AbortSignal.any([context.signal, readerLeft.signal])
   const offset = partial.received
@@ -38,24 +46,31 @@ export async function* receivedBlob(
       },
     )
     .then(() => news.resolve())
-  try {
-    for (let position = 0; ; ) {
-      news = Promise.withResolvers()
-      const hasEnded = ending
-      if (position < partial.received) {
-        const bytes = partial.read(position)
-        position += bytes.length
-        yield bytes
-      } else if (hasEnded === undefined) {
-        await news.promise
-      } else if (hasEnded === 'complete') {
-        return
-      } else {
-        throw hasEnded.failure
+
+  return {
+    async *bytes() {
+      const piece = Buffer.allocUnsafeSlow(pieceSize)
+      for (let position = 0; ; ) {
+        news = Promise.withResolvers()
+        const hasEnded = ending
+        if (position < partial.received) {
+          const length = partial.read(piece, position)
+          position += length
+          yield piece.subarray(0, length)
+        } else if (hasEnded === undefined) {
+          await news.promise
+        } else if (hasEnded === 'complete') {
+          return
+        } else {
+          throw hasEnded.failure
+        }
       }
-    }
-  } finally {
-    readerLeft.abort()
-    await receiving
+    },
+    async [Symbol.asyncDispose]() {
+      readerLeft.abort()
+      await receiving
+    },
   }
 }
+
+const pieceSize = 256 * 1024

@@ -1,27 +1,45 @@
-import { createHash, type Hash } from 'node:crypto'
-import { closeSync, ftruncateSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { createHash, type Hash, hash } from 'node:crypto'
+import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import type { LayerEntry, LayerReceiver, Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
-import { applyMetadataToOpenFile } from './metadata.ts'
-import { objectId } from './object.ts'
-import type { Staging } from './staging.ts'
+import type { ObjectId } from '../tree/node.ts'
+import { applyMetadataToNewFile, type NewFileOwner, newFileMode, ownerOfNewFiles } from './metadata.ts'
+import { objectId, objectPath, objectsFolder } from './object.ts'
 
 /** Takes a layer as it is read: regular files become objects in the staging, `entries` the tree of the layer. */
 export interface LayerWriter extends LayerReceiver, Disposable {
   readonly entries: readonly StoredEntry[]
 }
 
-/** Several writers may share a staging. Disposing closes what an interrupted reading left open. */
-export function layerWriter(staging: Staging): LayerWriter {
+/**
+ * Writes the objects that the store has not into a folder of a staging, laid out as the store's own, that belongs to
+ * this writer alone. Disposing closes what an interrupted reading left open.
+ */
+export function layerWriter(store: string, folder: string): LayerWriter {
   const entries: StoredEntry[] = []
+  const written = new Set<ObjectId>()
+  const folders = new Set<string>()
+  const storeIsEmpty = !existsSync(objectsFolder(store))
+  const place: Place = {
+    folder,
+    owner: ownerOfNewFiles(),
+    scratch: Buffer.allocUnsafeSlow(smallFile),
+    has: (id) => written.has(id) || (!storeIsEmpty && existsSync(objectPath(store, id))),
+    path(id) {
+      const parent = id.slice(0, 2)
+      if (!folders.has(parent)) mkdirSync(`${folder}/${parent}`, { mode: 0o700 })
+      folders.add(parent)
+      return `${folder}/${parent}/${id.slice(2)}`
+    },
+    add: (id) => written.add(id),
+  }
   let file: OpenObject | undefined
   return {
     entries,
     entry(given) {
       const entry = withoutHostAttributes(given)
       if (entry.kind !== 'file') entries.push(entry)
-      else file = entry.size <= smallFile ? smallObject(entry, staging) : largeObject(entry, staging)
+      else file = entry.size <= smallFile ? smallObject(entry, place) : largeObject(entry, place)
     },
     content: (bytes) => file?.write(bytes),
     hole: (length) => file?.skip(length),
@@ -38,17 +56,29 @@ const smallFile = 128 * 1024
 
 type FileEntry = Extract<LayerEntry, { kind: 'file' }>
 
+interface Place {
+  readonly folder: string
+  readonly owner: NewFileOwner
+  /** Where small files are gathered, one at a time. */
+  readonly scratch: Buffer
+  /** Whether the object is in the store, or was written here. */
+  has(id: ObjectId): boolean
+  /** Where it is to be written; the folder is made. */
+  path(id: ObjectId): string
+  add(id: ObjectId): void
+}
+
 interface OpenObject {
   readonly entry: FileEntry
   write(bytes: Buffer): void
   skip(length: number): void
   /** @returns the object's id. */
-  finish(): string
+  finish(): ObjectId
   abandon(): void
 }
 
-function smallObject(entry: FileEntry, staging: Staging): OpenObject {
-  const content = Buffer.alloc(entry.size)
+function smallObject(entry: FileEntry, place: Place): OpenObject {
+  const content = place.scratch.subarray(0, entry.size)
   let length = 0
   return {
     entry,
@@ -56,38 +86,39 @@ function smallObject(entry: FileEntry, staging: Staging): OpenObject {
       length += bytes.copy(content, length)
     },
     skip(gap) {
+      content.fill(0, length, length + gap)
       length += gap
     },
     finish() {
-      const id = objectId(entry.metadata, entry.size, createHash('sha256').update(content).digest('hex'))
-      if (staging.has(id)) return id
-      const fd = openSync(join(staging.folder, id), 'wx', 0o600)
+      const id = objectId(entry.metadata, entry.size, hash('sha256', content))
+      if (place.has(id)) return id
+      const fd = openSync(place.path(id), 'wx', newFileMode(entry.metadata, place.owner))
       try {
         writeWhole(fd, content)
-        applyMetadataToOpenFile(fd, entry.metadata, entry.path)
+        applyMetadataToNewFile(fd, entry, place.owner)
       } finally {
         closeSync(fd)
       }
-      staging.add(id)
+      place.add(id)
       return id
     },
     abandon() {},
   }
 }
 
-let parts = 0
-
-function largeObject(entry: FileEntry, staging: Staging): OpenObject {
-  const path = join(staging.folder, `part-${parts++}`)
-  const fd = openSync(path, 'wx', 0o600)
+function largeObject(entry: FileEntry, place: Place): OpenObject {
+  const path = `${place.folder}/unfinished`
+  const fd = openSync(path, 'wx', newFileMode(entry.metadata, place.owner))
   const hash = createHash('sha256')
   let length = 0
+  let written = 0
   return {
     entry,
     write(bytes) {
       hash.update(bytes)
       writeWhole(fd, bytes, length)
       length += bytes.length
+      written = length
     },
     skip(gap) {
       updateWithZeros(hash, gap)
@@ -95,15 +126,15 @@ function largeObject(entry: FileEntry, staging: Staging): OpenObject {
     },
     finish() {
       try {
-        ftruncateSync(fd, length)
+        if (written < length) ftruncateSync(fd, length)
         const id = objectId(entry.metadata, entry.size, hash.digest('hex'))
-        if (staging.has(id)) {
+        if (place.has(id)) {
           unlinkSync(path)
           return id
         }
-        applyMetadataToOpenFile(fd, entry.metadata, entry.path)
-        renameSync(path, join(staging.folder, id))
-        staging.add(id)
+        applyMetadataToNewFile(fd, entry, place.owner)
+        renameSync(path, place.path(id))
+        place.add(id)
         return id
       } finally {
         closeSync(fd)

@@ -34,14 +34,40 @@ export function applyMetadata(path: ByteString, metadata: Metadata, options: { s
   setTimes(bytes, metadata.mtime.seconds, metadata.mtime.nanoseconds)
 }
 
-/** As `applyMetadata`, for an open regular file; `path` is for messages. */
-export function applyMetadataToOpenFile(fd: number, metadata: Metadata, path: ByteString): void {
-  fchownSync(fd, metadata.uid, metadata.gid)
-  fchmodSync(fd, metadata.mode)
-  for (const [attribute, value] of metadata.xattrs) {
+/** What a file has that this process makes, in a folder that hands down neither group nor access control list. */
+export interface NewFileOwner {
+  readonly uid: number | undefined
+  readonly gid: number | undefined
+  readonly umask: number
+}
+
+export function ownerOfNewFiles(): NewFileOwner {
+  return { uid: process.geteuid?.(), gid: process.getegid?.(), umask: process.umask() }
+}
+
+/** The mode to make a file with before `applyMetadataToNewFile`: nobody else may use it before its owner is right. */
+export function newFileMode(metadata: Metadata, owner: NewFileOwner): number {
+  return isOwn(metadata, owner) ? metadata.mode & 0o777 : 0o600
+}
+
+/** As `applyMetadata`, for an open regular file made with `newFileMode`: most have their owner and mode then. */
+export function applyMetadataToNewFile(
+  fd: number,
+  { path, metadata }: { path: ByteString; metadata: Metadata },
+  owner: NewFileOwner,
+): void {
+  const { mode, uid, gid, mtime, xattrs } = metadata
+  const isMade = isOwn(metadata, owner) && (mode & (0o7000 | owner.umask)) === 0
+  if (!isOwn(metadata, owner)) fchownSync(fd, uid, gid)
+  if (!isMade) fchmodSync(fd, mode)
+  for (const [attribute, value] of xattrs) {
     orUnsupported(path, attribute, () => setExtendedAttributeOfOpenFile(fd, pathBytes(attribute), value))
   }
-  setTimesOfOpenFile(fd, metadata.mtime.seconds, metadata.mtime.nanoseconds)
+  setTimesOfOpenFile(fd, mtime.seconds, mtime.nanoseconds)
+}
+
+function isOwn({ uid, gid }: Metadata, owner: NewFileOwner): boolean {
+  return uid === owner.uid && gid === owner.gid
 }
 
 function orUnsupported(path: ByteString, attribute: ByteString, set: () => void): void {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Metadata } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
@@ -11,18 +11,18 @@ import type { ObjectId } from '../tree/node.ts'
  */
 export function objectId(metadata: Metadata, size: number, content: string): ObjectId {
   const { mode, uid, gid, mtime, xattrs } = metadata
-  const hash = createHash('sha256')
-  hash.update(`forerun object 1\n${mode} ${uid} ${gid} ${mtime.seconds} ${mtime.nanoseconds} ${size} ${content}\n`)
+  let text = `forerun object 1\n${mode} ${uid} ${gid} ${mtime.seconds} ${mtime.nanoseconds} ${size} ${content}\n`
   for (const name of [...xattrs.keys()].sort()) {
     const value = xattrs.get(name) ?? Buffer.alloc(0)
-    hash.update(`${name.length} ${value.length} ${name} `, 'latin1').update(value)
+    text += `${name.length} ${value.length} ${name} ${value.toString('latin1')}`
   }
-  return hash.digest('hex')
+  // One character is one byte.
+  return hash('sha256', xattrs.size === 0 ? text : Buffer.from(text, 'latin1'))
 }
 
 /** Where an object lies; 256 folders by the first two digits. */
 export function objectPath(store: string, id: ObjectId): string {
-  return join(objectsFolder(store), id.slice(0, 2), id.slice(2))
+  return `${store}/objects/${id.slice(0, 2)}/${id.slice(2)}`
 }
 
 export function objectsFolder(store: string): string {

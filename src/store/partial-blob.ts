@@ -23,8 +23,8 @@ import { blobPath, blobsFolder } from './image-index.ts'
 export interface PartialBlob extends Disposable {
   /** Bytes so far. */
   readonly received: number
-  /** Some of the bytes from a position on, which is before the end. */
-  read(position: number): Buffer
+  /** Puts bytes from a position on, which is before the end, into a buffer. @returns how many. */
+  read(into: Buffer, position: number): number
   /** Keeps bytes that follow. @throws the kernel's error, also for a full disk. */
   append(bytes: Buffer): void
   /** Forgets what was received. */
@@ -41,11 +41,10 @@ export function openPartialBlob(store: string, { digest, size }: Pick<Descriptor
     get received() {
       return received
     },
-    read(position) {
-      const chunk = Buffer.allocUnsafe(Math.min(chunkSize, received - position))
-      const length = readSync(fd, chunk, 0, chunk.length, position)
+    read(into, position) {
+      const length = readSync(fd, into, 0, Math.min(into.length, received - position), position)
       if (length === 0) throw new Error(`the partial blob ${digest} ends before byte ${position}`)
-      return chunk.subarray(0, length)
+      return length
     },
     append(bytes) {
       for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
@@ -90,8 +89,6 @@ export function removePartialBlobs(store: string, { olderThan = 0 }: { olderThan
   }
   return freed
 }
-
-const chunkSize = 1024 * 1024
 
 function partialFolder(store: string): string {
   return join(store, 'partial')

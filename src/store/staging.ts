@@ -1,22 +1,30 @@
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { syncFileSystem } from '../host/system-calls.ts'
-import type { ObjectId } from '../tree/node.ts'
-import { objectPath, objectsFolder } from './object.ts'
+import { removeExtendedAttribute, syncFileSystem } from '../host/system-calls.ts'
+import { objectsFolder } from './object.ts'
 
 /**
  * A place in the store where objects wait until everything that they belong to has been verified. What is not
  * committed is removed when the staging is disposed of, or, after a kill, by the next `removeStaging`.
  */
 export interface Staging extends Disposable {
-  readonly folder: string
-  /** Whether the object is in the store, or waits here. */
-  has(id: ObjectId): boolean
-  /** Says that `folder` now holds the object, complete, under its name. */
-  add(id: ObjectId): void
+  /** Makes a folder for one `layerWriter`, which may work in another thread. */
+  openFolder(): string
+  /** Forgets a folder whose layer could not be read to its end. No writer may work in it any more. */
+  discard(folder: string): void
   /**
    * Moves all objects into the store: first their bytes are made durable by one syncfs(2), so that no object is ever
-   * seen under its name with less than its content.
+   * seen under its name with less than its content. No writer may work any more.
    */
   commit(): void
 }
@@ -24,19 +32,30 @@ export interface Staging extends Disposable {
 /** The store must be locked. */
 export function openStaging(store: string): Staging {
   mkdirSync(store, { recursive: true, mode: 0o700 })
-  const folder = mkdtempSync(join(store, prefix))
-  const waiting = new Set<ObjectId>()
+  const place = mkdtempSync(join(store, prefix))
+  let folders: string[] = []
+  let opened = 0
   return {
-    folder,
-    has: (id) => waiting.has(id) || existsSync(objectPath(store, id)),
-    add: (id) => waiting.add(id),
-    commit() {
-      syncFolder(folder)
-      makeObjectFolders(store)
-      for (const id of waiting) renameSync(join(folder, id), objectPath(store, id))
-      waiting.clear()
+    openFolder() {
+      const folder = join(place, String(opened++))
+      mkdirSync(folder, { mode: 0o700 })
+      handDownNothing(folder)
+      folders.push(folder)
+      return folder
     },
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+    discard(folder) {
+      folders = folders.filter((other) => other !== folder)
+      rmSync(folder, { recursive: true, force: true })
+    },
+    commit() {
+      syncFolder(place)
+      mkdirSync(objectsFolder(store), { recursive: true, mode: 0o700 })
+      for (const folder of folders) {
+        for (const name of readdirSync(folder)) moveInto(join(objectsFolder(store), name), join(folder, name))
+      }
+      folders = []
+    },
+    [Symbol.dispose]: () => rmSync(place, { recursive: true, force: true }),
   }
 }
 
@@ -50,6 +69,12 @@ export function removeStaging(store: string): void {
 
 const prefix = '.staging-'
 
+/** What an administrator has set on a folder above would else be on every file that is made here. */
+function handDownNothing(folder: string): void {
+  chmodSync(folder, 0o700)
+  removeExtendedAttribute(Buffer.from(folder), Buffer.from('system.posix_acl_default'))
+}
+
 function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r')
   try {
@@ -59,9 +84,13 @@ function syncFolder(folder: string): void {
   }
 }
 
-function makeObjectFolders(store: string): void {
-  if (existsSync(join(objectsFolder(store), 'ff'))) return
-  for (let index = 0; index < 256; index++) {
-    mkdirSync(join(objectsFolder(store), index.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 })
+/** A folder that the store has not is moved whole. Two layers may bring the same object: the later one takes its place. */
+function moveInto(place: string, folder: string): void {
+  try {
+    renameSync(folder, place)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+    for (const name of readdirSync(folder)) renameSync(`${folder}/${name}`, `${place}/${name}`)
   }
 }

@@ -17,7 +17,7 @@ let image: string
 
 before(async () => {
   lab = await installedHost()
-  await buildBundle(join(lab.host.root, 'opt'), { entryPoints: [join(import.meta.dirname, 'fault-main.ts')] })
+  await buildBundle(join(lab.host.root, 'opt'), { program: 'test/e2e/fault-main.ts' })
   image = await lab.push('full', everything())
   // The host's own folders of forerun, and the image in the store, are a part of every start.
   await lab.must('pull', image)

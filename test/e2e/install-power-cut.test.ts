@@ -11,7 +11,7 @@ let image: string
 
 before(async () => {
   lab = await installedHost()
-  await buildBundle(join(lab.host.root, 'opt'), { entryPoints: [join(import.meta.dirname, 'fault-main.ts')] })
+  await buildBundle(join(lab.host.root, 'opt'), { program: 'test/e2e/fault-main.ts' })
   image = await lab.push(
     'cut',
     busyboxImage({

@@ -21,9 +21,7 @@ before(async () => {
   registry = await startRegistry()
   machine = await makeMachine()
   await machine.installForerun(await freshArchive())
-  await machine.change((root) =>
-    buildBundle(join(root, 'opt'), { entryPoints: [join(import.meta.dirname, 'fault-main.ts')] }),
-  )
+  await machine.change((root) => buildBundle(join(root, 'opt'), { program: 'test/e2e/fault-main.ts' }))
   const image = await limitedImage()
   limited = (await registry.push(image, 'limited:latest')).replace('127.0.0.1', '10.0.2.2')
 })

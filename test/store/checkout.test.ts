@@ -25,7 +25,7 @@ const plain: Metadata = { ...metadata, mode: 0o640, xattrs: new Map() }
 
 function sampleLayer(store: string): readonly StoredEntry[] {
   using staging = openStaging(store)
-  using writer = layerWriter(staging)
+  using writer = layerWriter(store, staging.openFolder())
   writer.entry({ kind: 'directory', path: 'bin', metadata: { ...plain, mode: 0o1777 } })
   writeFile(writer, 'bin/ping', metadata, Buffer.from('ping'))
   writer.entry({ kind: 'hardlink', path: 'bin/ping6', metadata, target: 'bin/ping' })
@@ -133,7 +133,7 @@ describe('openStaging', () => {
     using folder = scratch()
     {
       using staging = openStaging(folder.path)
-      using writer = layerWriter(staging)
+      using writer = layerWriter(folder.path, staging.openFolder())
       writeFile(writer, 'a', plain, Buffer.from('a'))
     }
     assert.deepEqual(readdirSync(folder.path), [])
@@ -142,13 +142,14 @@ describe('openStaging', () => {
   it('keeps one object for two files that are alike, and two for files that differ in an attribute', () => {
     using folder = scratch()
     using staging = openStaging(folder.path)
-    using writer = layerWriter(staging)
+    const waiting = staging.openFolder()
+    using writer = layerWriter(folder.path, waiting)
     writeFile(writer, 'a', plain, Buffer.from('same'))
     writeFile(writer, 'b', plain, Buffer.from('same'))
     writeFile(writer, 'c', metadata, Buffer.from('same'))
     const [a, b, c] = writer.entries.map((entry) => (entry.kind === 'file' ? entry.object : ''))
     assert.equal(a, b)
     assert.notEqual(a, c)
-    assert.equal(readdirSync(staging.folder).length, 2)
+    assert.equal(readdirSync(waiting).length, 2)
   })
 })

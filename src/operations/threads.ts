@@ -1,0 +1,43 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { decodeFailure } from '../host/thread-failure.ts'
+import type { ThreadAnswer } from './thread.ts'
+import type { ThreadTasks } from './thread-tasks.ts'
+
+/** Threads for work that would hold the event loop. Dispose of them when all work is done. */
+export interface Threads extends AsyncDisposable {
+  /** Begins at once, in a thread that is free or a new one. @throws what the task throws. */
+  run<Name extends keyof ThreadTasks>(
+    task: Name,
+    work: Parameters<ThreadTasks[Name]>[0],
+  ): Promise<ReturnType<ThreadTasks[Name]>>
+}
+
+export function openThreads(): Threads {
+  const all: Worker[] = []
+  const free: Worker[] = []
+
+  function start(): Worker {
+    const worker = new Worker(threadFile)
+    all.push(worker)
+    return worker
+  }
+
+  return {
+    async run(task, work) {
+      const worker = free.pop() ?? start()
+      worker.postMessage({ task, work })
+      // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
+      const [answer] = (await once(worker, 'message')) as [ThreadAnswer]
+      free.push(worker)
+      if ('failure' in answer) throw decodeFailure(answer.failure)
+      return answer.result as never
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(all.map((worker) => worker.terminate()))
+    },
+  }
+}
+
+/** Beside the bundle lies a bundle of its own for threads, which is quicker to load. */
+const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './forerun-thread.cjs', import.meta.url)
