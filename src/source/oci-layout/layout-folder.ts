@@ -142,13 +142,26 @@ function removeLeftovers(folder: string): void {
   }
 }
 
-/** Files that are written under the folder's lock are nobody's while this process has it. */
+/**
+ * Files that are written under the folder's lock are nobody's while this process has it. A blob may get its own name at any
+ * time, and is then no leftover either.
+ */
 function isInUse(path: string): boolean {
   if (!basename(path).startsWith(temporaryPrefix)) return false
-  const fd = openSync(path, 'r')
+  const fd = openWhenPresent(path)
+  if (fd === undefined) return true
   try {
     return !tryLock(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+function openWhenPresent(path: string): number | undefined {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }

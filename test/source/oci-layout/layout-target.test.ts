@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ForerunError } from '../../../src/errors.ts'
@@ -179,6 +179,15 @@ test('processes that write at once, with one blob in common, lose no entry', asy
   assert.deepEqual(Object.keys(entries(folder)).sort(), names)
   assert.deepEqual(faultsOf(folder), [])
   assert.deepEqual(temporaries(folder), [])
+})
+
+test('a blob of another process that gets its own name while its folder is looked through does no harm', async () => {
+  using folder = scratch()
+  await writeImage(folder.path, { name: 'a', blob: one })
+  // As such a one looks: its name was read, and nothing is there when it is opened.
+  symlinkSync('nowhere', join(folder.path, '.forerun-0123456789ab'))
+  await writeImage(folder.path, { name: 'b', blob: two })
+  assert.deepEqual(Object.keys(entries(folder.path)), ['a', 'b'])
 })
 
 test('the descriptor of an entry is that of the manifest', async () => {
