@@ -29,11 +29,11 @@ export interface LayerPlaces extends AsyncDisposable {
 /**
  * Knows where the layers of a stored image can be had. Nothing is opened before it is read.
  *
- * @param work.options how to reach what lies in the registry that is pushed to; towards others only their own settings hold.
+ * @param work.options how to reach what lies in the registry of `meant`; towards others only their own settings hold.
  */
 export function layerPlaces(
   image: StoredImage,
-  { target, options, context }: { target: ImageLocation; options: SourceOptions; context: Context },
+  { meant, options, context }: { meant: ImageLocation; options: SourceOptions; context: Context },
 ): LayerPlaces {
   const { store } = context.paths
   const opened = new AsyncDisposableStack()
@@ -50,7 +50,7 @@ export function layerPlaces(
 
   /** A registry is asked over the same connections again; anything else is opened for each reading, which may be forwards only. */
   async function open(location: ImageLocation, reading: AsyncDisposableStack): Promise<ImageSource> {
-    const reach = optionsFor(location, target, options)
+    const reach = optionsFor(location, meant, options)
     if (location.transport !== 'docker') return reading.use(await context.source(location, reach))
     const name = repositoryName(location.reference)
     const registry = registries.get(name) ?? context.source(location, reach).then((source) => opened.use(source))
@@ -90,11 +90,11 @@ function wordsOf({ origins, names }: ImageRecord): string[] {
 }
 
 /** What a user says of one registry, a password above all, is not for another. */
-function optionsFor(location: ImageLocation, target: ImageLocation, options: SourceOptions): SourceOptions {
+function optionsFor(location: ImageLocation, meant: ImageLocation, options: SourceOptions): SourceOptions {
   const isSame =
     location.transport === 'docker' &&
-    target.transport === 'docker' &&
-    location.reference.domain === target.reference.domain
+    meant.transport === 'docker' &&
+    location.reference.domain === meant.reference.domain
   if (isSame) return options
   return options.authfile === undefined ? {} : { authfile: options.authfile }
 }

@@ -49,7 +49,10 @@ export async function push(words: string, options: PushOptions, context: Context
     digest: record.manifest,
     layers: layers.map(({ digest, size }) => ({ digest, size })),
   })
-  await using places = layerPlaces(image, { target: location, options: reach, context })
+  // Files need no options: then they are for the registry that the image came from.
+  const origin = location.transport === 'docker' ? undefined : (name ?? record.origins[0])
+  const meant = origin === undefined ? location : parseLocation(origin)
+  await using places = layerPlaces(image, { meant, options: reach, context })
   const outcomes = await pushLayers(image, { target, places, context })
   await pushDocuments(image, target, context)
   if (digestfile !== undefined) writeDigest(digestfile, record.manifest)

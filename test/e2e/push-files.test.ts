@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import type { PushResult } from '../../src/operations/push.ts'
 import { type ContainerTools, containerTools } from '../lab/container-tools.ts'
 import { writeLayout } from '../lab/image.ts'
+import { startRegistry } from '../lab/registry.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 import { digestAt, imageOf } from './pushed-image.ts'
 
@@ -53,6 +54,18 @@ test('an archive is read by skopeo', async () => {
   const { status, stderr } = await lab.forerun('push', name, 'oci-archive:/srv/app.tar:v1')
   assert.equal(status, 1)
   assert.match(stderr, /'\/srv\/app\.tar' is there already/)
+})
+
+test('layers that the store has not kept come from the registry of the image, reached as the options say', async () => {
+  await using registry = await startRegistry({ tls: true, auth: 'htpasswd', users: { ann: 'secret' } })
+  const image = await imageOf('from a registry')
+  const name = await registry.push(image, 'team/app:1')
+  const reach = ['--tls-verify=false', '--creds', 'ann:secret']
+  await lab.must('pull', ...reach, name)
+  const refused = await lab.forerun('push', name, 'oci:/srv/reached:v1')
+  assert.match(refused.stderr, /signed by an authority that this system does not trust/)
+  const { stdout } = await lab.must('push', ...reach, name, 'oci:/srv/reached:v1')
+  assert.equal(stdout, `${image.digest}\n`)
 })
 
 test('an image from a layout or an archive is pushed from there', async () => {
