@@ -45,10 +45,11 @@ async function ownFiles(architecture: Architecture): Promise<Buffer> {
   add(archive, 'forerun/', { type: 'directory' })
   add(archive, 'forerun/forerun', { content: Buffer.from(launcher), mode: 0o755 })
   add(archive, 'forerun/forerun.cjs', { content: await readFile(join(outputFolder, 'forerun.cjs')), mode: 0o755 })
-  for (const name of ['forerun.cjs.map', 'forerun-thread.cjs', 'forerun-thread.cjs.map']) {
-    add(archive, `forerun/${name}`, { content: await readFile(join(outputFolder, name)) })
+  add(archive, 'forerun/lib/', { type: 'directory' })
+  for (const name of (await readdir(join(outputFolder, 'lib'))).filter((each) => each !== 'koffi.node').sort()) {
+    add(archive, `forerun/lib/${name}`, { content: await readFile(join(outputFolder, 'lib', name)) })
   }
-  add(archive, 'forerun/koffi.node', { content: await koffi.file(`linux_${architecture}/koffi.node`) })
+  add(archive, 'forerun/lib/koffi.node', { content: await koffi.file(`linux_${architecture}/koffi.node`) })
   add(archive, 'forerun/LICENSE', { content: await readFile(join(root, 'LICENSE')) })
   add(archive, 'forerun/LICENSE.koffi', { content: await readFile(join(root, 'node_modules/koffi/LICENSE.txt')) })
   const licenses = await readFile(join(outputFolder, 'LICENSE.packages'))

@@ -1,38 +1,40 @@
-import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { bundledLicenses } from './licenses.ts'
 
-/** Where the bundles go when it is not for a test: with their source maps, `koffi.node` and the licences. */
+/** Where the program goes when it is not for a test: `forerun.cjs`, the folder `lib` that it needs beside it, and the licences. */
 export const outputFolder = join(import.meta.dirname, '../dist')
 
 /**
- * Makes the bundles `forerun.cjs` and, for its threads, `forerun-thread.cjs`, which is small and soon loaded. Each is one
- * CommonJS file that any Node can parse, so that one which is too old can say so; templates are inside as text. koffi's
- * binary is put beside them. A dynamic `import()` is still evaluated only when it is reached.
+ * Bundles the program: into `lib/`, in pieces of which only those are loaded that a command needs, with templates inside as
+ * text, with source maps, and with koffi's binary; and `forerun.cjs`, which starts it, and which any Node can parse, so
+ * that one which is too old can say so.
  *
- * @param output folder for the bundles, their maps (`forerun.cjs.map`), `koffi.node` and `LICENSE.packages`.
- * @param options.program where `forerun.cjs` begins, when it is not the program itself.
+ * @param options.program where it begins, when it is not the program itself.
  */
 export async function buildBundle(
   output: string = outputFolder,
   { program = 'src/cli/main.ts' }: { program?: string } = {},
 ): Promise<void> {
-  await mkdir(output, { recursive: true })
+  const lib = join(output, 'lib')
+  await rm(lib, { recursive: true, force: true })
+  await mkdir(lib, { recursive: true })
   const root = join(import.meta.dirname, '..')
   const { metafile } = await build({
     absWorkingDir: root,
     metafile: true,
-    entryPoints: { forerun: program, 'forerun-thread': 'src/operations/thread.ts' },
-    outdir: output,
-    outExtension: { '.js': '.cjs' },
+    entryPoints: { program, thread: 'src/operations/thread.ts' },
+    outdir: lib,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
+    splitting: true,
     platform: 'node',
-    format: 'cjs',
-    // Nothing newer than this may be in the text: an old Node must get as far as the banner.
-    target: 'node12',
-    minifySyntax: true,
+    format: 'esm',
+    target: `node${oldestNode}`,
+    minify: true,
+    keepNames: true,
     sourcemap: 'linked',
     sourcesContent: false,
     legalComments: 'eof',
@@ -40,25 +42,28 @@ export async function buildBundle(
     external: ['x11'],
     logLevel: 'warning',
     loader: { '.service': 'text', '.conf': 'text', '.template': 'text' },
-    define: { 'import.meta.url': 'bundleUrl', 'import.meta.dirname': '__dirname' },
-    banner: { js: banner },
-    plugins: [koffiBeside, plainKeys],
+    banner: { js: requireForPackages },
+    plugins: [koffiBeside],
   })
   await writeFile(join(output, 'LICENSE.packages'), await bundledLicenses(metafile, root))
-  await chmod(join(output, 'forerun.cjs'), 0o755)
-  await copyFile(koffiBinary(), join(output, 'koffi.node'))
+  await writeFile(join(output, 'forerun.cjs'), launcher, { mode: 0o755 })
+  await copyFile(koffiBinary(), join(lib, 'koffi.node'))
 }
 
 const oldestNode = 24
 
-/** Words that the oldest Node understands. `bundleUrl` stands for `import.meta.url`, which CommonJS does not have. */
-const banner = `#!/usr/bin/env node
+/** Words that the oldest Node understands. */
+const launcher = `#!/usr/bin/env node
 'use strict';
 if (parseInt(process.versions.node, 10) < ${oldestNode}) {
   process.stderr.write('forerun needs Node ${oldestNode} or newer; this is ' + process.version + '\\n');
   process.exit(1);
 }
-var bundleUrl = require('url').pathToFileURL(__filename).href;`
+import('./lib/program.mjs');
+`
+
+/** Packages that are not modules ask for Node's own parts in the older way. */
+const requireForPackages = `import{createRequire as requireOf}from'node:module';const require=requireOf(import.meta.url);`
 
 /** koffi looks for its binary in packages by name; the bundle has one, in its own folder. */
 const koffiBeside: Plugin = {
@@ -70,17 +75,6 @@ const koffiBeside: Plugin = {
     onResolve({ filter: /^\.\/koffi\.node$/ }, ({ path }) => ({ path, external: true }))
     onLoad({ filter: /.*/, namespace: 'koffi-beside' }, () => ({
       contents: `exports.loadStatic = () => require('./koffi.node')`,
-      loader: 'js',
-    }))
-  },
-}
-
-/** undici's HTTP parser has BigInt literals as keys, which esbuild leaves and Node 12 cannot parse; `0n` and `0` are one key. */
-const plainKeys: Plugin = {
-  name: 'plain-keys',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/undici\/lib\/milo\/[\w-]+\.js$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8')).replace(/([{,\s]\d+)n:/g, '$1:'),
       loader: 'js',
     }))
   },

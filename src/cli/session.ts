@@ -2,7 +2,6 @@ import { Command, Option } from 'commander'
 import type { Emit } from '../events.ts'
 import type { Context } from '../operations/context.ts'
 import { progress } from './output/progress.ts'
-import { wire } from './wire.ts'
 
 /** What the whole command line says of how to present things. */
 export interface Session {
@@ -46,6 +45,8 @@ export async function perform<Result>(
 ): Promise<void> {
   const shown = progress({ quiet: session.quiet, plain: session.debug })
   const logged = session.debug ? await debugLog() : () => {}
+  // Most of the program: help and mistakes need none of it.
+  const { wire } = await import('./wire.ts')
   await using context = wire({
     signal: session.interrupt,
     emit(event) {

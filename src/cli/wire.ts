@@ -3,13 +3,14 @@ import type { Emit } from '../events.ts'
 import { hostPaths } from '../host/paths.ts'
 import type { Context } from '../operations/context.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
-import { candidatePlaces, openSource, openTarget } from './open-image.ts'
 import { version } from './version.ts'
 
 /** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */
 export function wire(options: { emit: Emit; signal: AbortSignal }): Context & AsyncDisposable {
   const { emit, signal } = options
   const settings = readSettings()
+  // Everything that knows of HTTP: loaded only by what looks for images.
+  const openImage = () => import('./open-image.ts')
   let connection: Promise<SystemdManager> | undefined
   return {
     version,
@@ -17,9 +18,9 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
-    candidates: candidatePlaces,
-    source: (location, options) => openSource(location, options, { settings, signal }),
-    target: (location, options) => openTarget(location, options, { settings, signal }),
+    candidates: async (location) => (await openImage()).candidatePlaces(location),
+    source: async (location, options) => (await openImage()).openSource(location, options, { settings, signal }),
+    target: async (location, options) => (await openImage()).openTarget(location, options, { settings, signal }),
     async manager() {
       const { connectManager } = await import('../systemd/dbus-manager.ts')
       connection ??= connectManager({ signal, emit })

@@ -39,5 +39,5 @@ export function openThreads(): Threads {
   }
 }
 
-/** Beside the bundle lies a bundle of its own for threads, which is quicker to load. */
-const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './forerun-thread.cjs', import.meta.url)
+/** The same place in the sources and in the bundle. */
+const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)
