@@ -1,0 +1,194 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Compression } from '../lab/layer.ts'
+import { ensurePackages } from '../lab/packages.ts'
+import { execute } from '../lab/process.ts'
+import { startRegistry } from '../lab/registry.ts'
+import { countingProxy } from './counting-proxy.ts'
+import type { Figures } from './figures.ts'
+import { debianArchives, imageOf, largeFileArchives, tenBuilds } from './images.ts'
+import { measure, median, medianRun, type Run } from './measure.ts'
+import { type MemoryDisk, memoryDisk } from './memory-disk.ts'
+
+export interface Installs {
+  /** Of `program.ts`, bundled. */
+  readonly program: readonly string[]
+  readonly rounds: number
+  /** For what was measured, a line each. */
+  readonly report: (line: string) => void
+}
+
+/**
+ * Pull and checkout of a real image against the peers and against the limit of writing, in turns, each on a disk that
+ * was cleared: whole processes, the registry on loopback, everything in memory.
+ */
+export async function measureInstalls(bench: Installs): Promise<Figures> {
+  await ensurePackages(['time', 'podman', 'skopeo', 'umoci'])
+  const archives = await debianArchives()
+  await using registry = await startRegistry()
+  await using disk = await memoryDisk({ size: '7G' })
+  const images: Partial<Record<Compression, string>> = {}
+  for (const form of ['gzip', 'zstd'] as const) {
+    images[form] = await registry.push(await imageOf(archives, imageLayers, form), `bench/${form}:1`)
+  }
+  const { gzip = '', zstd = '' } = images
+  const folder = join(disk.path, 'ours')
+  const contestants: Record<string, () => Promise<Run>> = {
+    'forerun gzip': () => ours(bench, ['install', folder, gzip, 'one']),
+    'podman gzip': () => podman(disk, gzip),
+    'skopeo + umoci gzip': () => skopeoAndUmoci(disk, gzip),
+    'tar -xf': () => rawTar(disk, archives),
+    'forerun zstd': () => ours(bench, ['install', folder, zstd, 'one']),
+    'podman zstd': () => podman(disk, zstd),
+    'skopeo + umoci zstd': () => skopeoAndUmoci(disk, zstd),
+  }
+  const runs = await inTurns(contestants, { disk, rounds: bench.rounds })
+  for (const [name, run] of Object.entries(runs)) bench.report(`${name.padEnd(24)}${formatRun(run)}`)
+  const seconds = (name: string): number => runs[name]?.seconds ?? Number.NaN
+  // Debian 12's umoci knows no zstd; a peer that fails takes no part.
+  const best = (form: Compression): number =>
+    Math.min(...[`podman ${form}`, `skopeo + umoci ${form}`].map(seconds).filter((value) => !Number.isNaN(value)))
+  return {
+    install_gzip_vs_best_peer: seconds('forerun gzip') / best('gzip'),
+    install_zstd_vs_best_peer: seconds('forerun zstd') / best('zstd'),
+    install_gzip_vs_raw_tar: seconds('forerun gzip') / seconds('tar -xf'),
+    peak_mb: Math.max(runs['forerun gzip']?.peak ?? 0, runs['forerun zstd']?.peak ?? 0),
+  }
+}
+
+const imageLayers = ['base', 'applications', 'top'] as const
+
+/** The memory of an install of one file of 4 GiB. */
+export async function measureLargeFile(bench: Installs): Promise<Figures> {
+  await ensurePackages(['time'])
+  const archives = await largeFileArchives()
+  await using registry = await startRegistry()
+  await using disk = await memoryDisk({ size: '7G' })
+  const image = await registry.push(await imageOf(archives, ['large'], 'gzip'), 'bench/large:1')
+  const run = await ours(bench, ['install', join(disk.path, 'ours'), image, 'one'])
+  bench.report(`${'forerun, 4 GiB file'.padEnd(24)}${formatRun(run)}`)
+  return { peak_mb: run.peak }
+}
+
+/** A second checkout by hard link against `cp -al` of the first one: whole processes, the store as the first one left it. */
+export async function measureCheckouts(bench: Installs): Promise<Figures> {
+  await ensurePackages(['time'])
+  const archives = await debianArchives()
+  await using registry = await startRegistry()
+  await using disk = await memoryDisk({ size: '7G' })
+  const image = await registry.push(await imageOf(archives, imageLayers, 'gzip'), 'bench/gzip:1')
+  const folder = join(disk.path, 'ours')
+  await ours(bench, ['install', folder, image, 'first', 'hardlink'])
+  const [own, copies]: [Run[], Run[]] = [[], []]
+  for (let round = 0; round < bench.rounds; round++) {
+    own.push(await ours(bench, ['checkout', folder, image, `own-${round}`, 'hardlink']))
+    copies.push(await measure(['cp', '-al', 'first', `copy-${round}`], { scratch: disk.path, cwd: folder }))
+  }
+  for (const [name, runs] of Object.entries({ 'forerun checkout': own, 'cp -al': copies })) {
+    bench.report(`${name.padEnd(24)}${formatRun(medianRun(runs))}`)
+  }
+  return { checkout_vs_cp_al: medianRun(own).seconds / medianRun(copies).seconds }
+}
+
+/** Another version of the image, of which one small layer has changed, on top of the first one: bytes from the registry, and time. */
+export async function measureUpdate(bench: Installs): Promise<Figures> {
+  await ensurePackages(['time'])
+  const archives = await debianArchives()
+  await using registry = await startRegistry()
+  await using proxy = await countingProxy(registry.address)
+  await using disk = await memoryDisk({ size: '7G' })
+  await registry.push(await imageOf(archives, imageLayers, 'gzip'), 'bench/app:1')
+  const changed = await imageOf(archives, ['base', 'applications', 'changed'], 'gzip')
+  await registry.push(changed, 'bench/app:2')
+  const layer = JSON.parse(changed.manifests.at(-1)?.bytes.toString() ?? '').layers.at(-1) as { size: number }
+  const folder = join(disk.path, 'ours')
+  const [installs, updates, bytes]: [Run[], Run[], number[]] = [[], [], []]
+  for (let round = 0; round < bench.rounds; round++) {
+    await disk.clear()
+    installs.push(await ours(bench, ['install', folder, `${proxy.address}/bench/app:1`, 'one']))
+    const before = proxy.received
+    updates.push(await ours(bench, ['install', folder, `${proxy.address}/bench/app:2`, 'two']))
+    bytes.push(proxy.received - before)
+  }
+  bench.report(`${'forerun first version'.padEnd(24)}${formatRun(medianRun(installs))}`)
+  bench.report(
+    `${'forerun update'.padEnd(24)}${formatRun(medianRun(updates))}  ${median(bytes)} bytes for ${layer.size}`,
+  )
+  return {
+    update_bytes_vs_changed_layer: median(bytes) / layer.size,
+    update_seconds_vs_install: medianRun(updates).seconds / medianRun(installs).seconds,
+  }
+}
+
+/** Ten successive builds in one store: its bytes on the disk over the bytes of the files of which no two have one content. */
+export async function measureDisk(bench: Installs): Promise<Figures> {
+  const { archives, uniqueBytes } = await tenBuilds()
+  await using registry = await startRegistry()
+  await using disk = await memoryDisk({ size: '3G' })
+  for (let build = 0; build < 10; build++) {
+    const image = await registry.push(await imageOf(archives, [`build-${build}`], 'gzip'), `bench/build:${build}`)
+    await ours(bench, ['pull', join(disk.path, 'ours'), image])
+  }
+  const { stdout } = await execute(['du', '--summarize', '--block-size=1', join(disk.path, 'ours/store')])
+  const used = Number.parseInt(stdout, 10)
+  bench.report(`${'ten versions'.padEnd(24)}${used} bytes on the disk, ${uniqueBytes} in unique files`)
+  return { disk_ten_versions_vs_unique: used / uniqueBytes }
+}
+
+async function ours({ program }: Installs, words: readonly string[]): Promise<Run> {
+  const [, folder = ''] = words
+  await mkdir(folder, { recursive: true })
+  return await measure([...program, ...words], { scratch: join(folder, '..') })
+}
+
+async function podman(disk: MemoryDisk, image: string): Promise<Run> {
+  const [root, run] = [join(disk.path, 'podman'), join(disk.path, 'podman-run')]
+  const words = [
+    '--root',
+    root,
+    '--runroot',
+    run,
+    '--storage-driver',
+    'overlay',
+    'pull',
+    '--quiet',
+    '--tls-verify=false',
+  ]
+  return await measure(['podman', ...words, image], { scratch: disk.path })
+}
+
+async function skopeoAndUmoci(disk: MemoryDisk, image: string): Promise<Run> {
+  const script =
+    'skopeo copy -q --src-tls-verify=false "docker://$1" oci:layout:one && umoci raw unpack --image layout:one rootfs'
+  return await measure(['sh', '-c', script, 'sh', image], { scratch: disk.path, cwd: disk.path })
+}
+
+/** The limit of writing: no network, no decompression, no checks. */
+async function rawTar(disk: MemoryDisk, archives: string): Promise<Run> {
+  await mkdir(join(disk.path, 'tar'))
+  const script = 'for layer in base applications top; do tar -C tar -xf "$1/$layer.tar" || exit 1; done'
+  return await measure(['sh', '-c', script, 'sh', archives], { scratch: disk.path, cwd: disk.path })
+}
+
+/** Each of them once in every round, so that a slow minute of the machine is everybody's; the medians. */
+async function inTurns(
+  contestants: Record<string, () => Promise<Run>>,
+  { disk, rounds }: { disk: MemoryDisk; rounds: number },
+): Promise<Record<string, Run>> {
+  const runs = new Map<string, Run[]>()
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, run] of Object.entries(contestants)) {
+      await disk.clear()
+      const result = await run().catch((error: unknown) => {
+        if (name.startsWith('skopeo')) return undefined
+        throw error
+      })
+      if (result !== undefined) runs.set(name, [...(runs.get(name) ?? []), result])
+    }
+  }
+  return Object.fromEntries([...runs].map(([name, all]) => [name, medianRun(all)]))
+}
+
+function formatRun({ seconds, cpu, peak }: Run): string {
+  return `${seconds.toFixed(2).padStart(7)} s  ${cpu.toFixed(2).padStart(7)} s of CPU  ${peak.toFixed(0).padStart(5)} MB`
+}
