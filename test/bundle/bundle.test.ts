@@ -95,6 +95,7 @@ function input(files: Parameters<typeof imageFiles>[0], more: Partial<BundleInpu
     files: imageFiles(files),
     assignments: new Map(),
     hostKind: (path) => (path === '/etc/hosts' ? 'file' : undefined),
+    overlay: false,
     ...more,
   }
 }
