@@ -1,157 +1,105 @@
 import assert from 'node:assert/strict'
-import { lstatSync, readdirSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { after, afterEach, before, describe, it } from 'node:test'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'
 
-/** Every method of making a checkout, on every kind of file system that hosts have. */
+/** Checkouts on every kind of file system that hosts have, with store and deployments on one or apart. */
 let lab: InstalledHost
-let readOnly: string
-let writable: string
-
-const loop = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done']
+/** Of an image with a read-only root, and of one with a writable root. */
+let plain: string
+let changing: string
 
 before(async () => {
-  const disks = { '/d/ext4': 'ext4', '/d/xfs': 'xfs', '/d/btrfs': 'btrfs', '/d/tmpfs': 'tmpfs' } as const
+  const disks = { '/d/ext4': 'ext4', '/d/xfs': 'xfs', '/d/btrfs': 'btrfs', '/d/my tmpfs 100%': 'tmpfs' } as const
   lab = await installedHost({ disks })
-  const exports = serviceExports(loop)
-  readOnly = await lab.push('plain', busyboxImage({ exports }))
-  const { 'config.json.template': configuration, ...others } = exports
-  const changed = { ...configuration, root: { path: 'rootfs', readonly: false } }
-  writable = await lab.push('changing', busyboxImage({ exports: { 'config.json.template': changed, ...others } }))
+  const args = ['sh', '-c', 'echo x >/new; trap "exit 0" TERM; while :; do sleep 0.1; done']
+  plain = await lab.push('plain', busyboxImage({ exports: serviceExports(args) }))
+  changing = await lab.push('changing', busyboxImage({ exports: serviceExports(args, { readonly: false }) }))
+  mkdirSync(join(lab.host.root, 'etc/forerun'))
 })
 after(() => lab[Symbol.asyncDispose]())
 
-/** Has store and deployments at these places; each command reads the settings anew. */
-function place(store: string, containers: string, method = 'auto'): void {
-  const text = `[store]\npath = ${store}\n[containers]\npath = ${containers}\ncheckout = ${method}\n`
-  lab.host.exec(['mkdir', '-p', '/etc/forerun'])
-  writeFileSync(join(lab.host.root, 'etc/forerun/forerun.conf'), text)
-}
+/** By kind: where store and deployments lie, and how files come out of the store by `auto`. */
+const places = {
+  ext4: ['/d/ext4', '/d/ext4', 'hardlink'],
+  XFS: ['/d/xfs', '/d/xfs', 'reflink'],
+  btrfs: ['/d/btrfs', '/d/btrfs', 'reflink'],
+  'tmpfs, at a path with spaces and a percent sign': ['/d/my tmpfs 100%', '/d/my tmpfs 100%', 'hardlink'],
+  'overlayfs, for the deployments a disk': ['/d/overlay', '/d/ext4', 'copy'],
+  'XFS, for the deployments btrfs': ['/d/xfs', '/d/btrfs', 'copy'],
+} as const
 
-type Outcome = 'reflink' | 'hardlink' | 'copy' | RegExp
-
-/** What is expected of each method by the place of the store and of the deployments. */
-const cannotClone = /^forerun: a checkout by reflink cannot be made: their file system does not know how \(/m
-const apart = (method: string): RegExp =>
-  new RegExp(`^forerun: a checkout by ${method} cannot be made: the store and the containers lie on different`, 'm')
-const noOverlay =
-  /^forerun: an overlay cannot be mounted in '\/d\/overlay\/containers': .*\nhint: .*ext4, XFS or btrfs/m
-
-const places: Record<
-  string,
-  { store: string; containers: string; auto: Outcome; reflink: Outcome; hardlink: Outcome; writable: Outcome }
-> = {
-  ext4: {
-    store: '/d/ext4',
-    containers: '/d/ext4',
-    auto: 'hardlink',
-    reflink: cannotClone,
-    hardlink: 'hardlink',
-    writable: 'hardlink',
-  },
-  XFS: {
-    store: '/d/xfs',
-    containers: '/d/xfs',
-    auto: 'reflink',
-    reflink: 'reflink',
-    hardlink: 'hardlink',
-    writable: 'reflink',
-  },
-  btrfs: {
-    store: '/d/btrfs',
-    containers: '/d/btrfs',
-    auto: 'reflink',
-    reflink: 'reflink',
-    hardlink: 'hardlink',
-    writable: 'reflink',
-  },
-  tmpfs: {
-    store: '/d/tmpfs',
-    containers: '/d/tmpfs',
-    auto: 'hardlink',
-    reflink: cannotClone,
-    hardlink: 'hardlink',
-    writable: 'hardlink',
-  },
-  overlayfs: {
-    store: '/d/overlay',
-    containers: '/d/overlay',
-    auto: 'hardlink',
-    reflink: cannotClone,
-    hardlink: 'hardlink',
-    writable: noOverlay,
-  },
-  'XFS and ext4': {
-    store: '/d/xfs',
-    containers: '/d/ext4',
-    auto: 'copy',
-    reflink: apart('reflink'),
-    hardlink: apart('hardlink'),
-    writable: 'copy',
-  },
-  'overlayfs and btrfs': {
-    store: '/d/overlay',
-    containers: '/d/btrfs',
-    auto: 'copy',
-    reflink: apart('reflink'),
-    hardlink: apart('hardlink'),
-    writable: 'copy',
-  },
-}
-
-for (const [name, { store, containers, ...expected }] of Object.entries(places)) {
-  describe(`on ${name}`, () => {
-    before(async () => {
-      place(join(store, 'store'), join(containers, 'containers'))
-      await lab.must('pull', readOnly)
-      await lab.must('pull', writable)
-    })
-    after(() => lab.shell('rm -r /d/*/*'))
-
-    for (const method of ['auto', 'reflink', 'hardlink', 'copy'] as const) {
-      it(`a read-only root by ${method}`, async () => {
-        await installs(
-          { image: readOnly, method, containers, files: 'rootfs' },
-          method === 'copy' ? 'copy' : expected[method],
-        )
-      })
-    }
-    it('a read-only root by overlay', async () => {
-      await installs({ image: readOnly, method: 'overlay', containers, files: 'checkout' }, expected.auto)
-    })
-    it('a writable root', async () => {
-      await installs({ image: writable, method: 'auto', containers, files: 'checkout' }, expected.writable)
-    })
+for (const [name, [store, disk, method]] of Object.entries(places)) {
+  it(`on ${name}, containers with a read-only and with a writable root run on files that came by ${method}`, async () => {
+    settle(store, disk)
+    const untouched = lab.files()
+    await lab.must('install', '--now', plain)
+    await lab.must('install', '--now', changing)
+    const containers = join(disk, 'containers')
+    await assertPlaced(join(containers, 'plain.0/rootfs'), method)
+    await assertPlaced(join(containers, 'changing.0/checkout'), method)
+    assert.match(await lab.inside('plain', 'grep', ' / ', '/proc/mounts'), / ro,/)
+    assert.equal(await lab.inside('changing', 'cat', '/new'), 'x\n')
+    assert.deepEqual(readdirSync(join(lab.host.root, containers, 'changing.0/upper')), ['new'])
+    await lab.must('containers', 'delete', '--all', '--force')
+    await assertNothingLeft(containers)
+    assert.deepEqual(
+      changesSince(untouched, lab).filter(
+        (line) => !/^\+ \/d\/[^ ]+(?: tmpfs 100%)?\/(?:store|containers)\b/.test(line),
+      ),
+      [],
+    )
   })
 }
 
-/** Installs, starts, looks at where the files come from, and uninstalls; or is refused. Both leave the host as it was. */
-async function installs(
-  what: { image: string; method: string; containers: string; files: string },
-  expected: Outcome,
-): Promise<void> {
-  const untouched = lab.files()
-  const folder = join(lab.host.root, what.containers, 'containers')
-  const words = ['install', '--now', '--name', 'tried', '--checkout', what.method, what.image]
-  const { status, stderr } = await lab.forerun(...words)
-  if (expected instanceof RegExp) {
-    assert.match(stderr, expected)
-    assert.equal(status, 1)
-  } else {
-    assert.equal(status, 0, stderr)
-    assert.equal(lstatSync(join(folder, 'tried.0', what.files, 'bin/busybox')).nlink > 1, expected === 'hardlink')
-    if (expected === 'reflink') await assertShared(`${what.containers}/containers/tried.0/${what.files}/bin/busybox`)
-    assert.match(await lab.inside('tried', 'cat', '/etc/passwd'), /^root:/)
-    await lab.must('uninstall', 'tried')
+describe('a method that cannot work is refused, saying why, and leaves the host as it was', () => {
+  const refused: [title: string, store: string, disk: string, words: string[], message: RegExp][] = [
+    ['no reflinks', '/d/ext4', '/d/ext4', ['--checkout', 'reflink'], /by reflink.*: their file system does not know/],
+    ['two disks, by reflink', '/d/xfs', '/d/btrfs', ['--checkout', 'reflink'], /by reflink.*different file systems/],
+    [
+      'two disks, by hard link',
+      '/d/xfs',
+      '/d/btrfs',
+      ['--checkout', 'hardlink'],
+      /by hardlink.*different file systems/,
+    ],
+    ['an overlay on an overlay', '/d/overlay', '/d/overlay', ['--name', 'changing'], /an overlay cannot be mounted in/],
+  ]
+  for (const [title, store, disk, words, message] of refused) {
+    it(title, async () => {
+      settle(store, disk)
+      const image = words.includes('changing') ? changing : plain
+      await lab.must('pull', image)
+      mkdirSync(join(lab.host.root, disk, 'containers'), { recursive: true, mode: 0o700 })
+      const untouched = lab.files()
+      const { status, stderr } = await lab.forerun('install', '--now', ...words, image)
+      assert.match(stderr, message)
+      assert.match(stderr, /^hint: /m)
+      assert.equal(status, 1)
+      assert.deepEqual(changesSince(untouched, lab), [])
+      await assertNothingLeft(join(disk, 'containers'))
+    })
   }
-  assert.deepEqual(readdirSync(folder), [])
-  assert.deepEqual(changesSince(untouched, lab), [])
-  assert.equal(await lab.shell('grep -c /containers/ /proc/mounts || true'), '0')
+})
+
+afterEach(() => lab.shell('rm -rf /d/*/store'))
+
+/** Each command reads the settings anew. */
+function settle(store: string, disk: string): void {
+  const text = `[store]\npath = ${join(store, 'store')}\n[containers]\npath = ${join(disk, 'containers')}\n`
+  writeFileSync(join(lab.host.root, 'etc/forerun/forerun.conf'), text)
 }
 
-/** As the kernel tells of a file's blocks. */
-async function assertShared(path: string): Promise<void> {
-  assert.match(await lab.shell(`filefrag -v ${path}`), /shared/)
+async function assertPlaced(folder: string, method: 'hardlink' | 'reflink' | 'copy'): Promise<void> {
+  const file = join(folder, 'bin/busybox')
+  assert.equal(lstatSync(join(lab.host.root, file)).nlink > 1, method === 'hardlink')
+  // As the kernel tells of a file's blocks; a file system in memory has no such call.
+  if (method !== 'hardlink') assert.equal(/shared/.test(await lab.shell(`filefrag -v '${file}'`)), method === 'reflink')
+}
+
+async function assertNothingLeft(containers: string): Promise<void> {
+  assert.deepEqual(readdirSync(join(lab.host.root, containers)), [])
+  assert.equal(await lab.shell('grep -c containers /proc/self/mounts || true'), '0')
 }
