@@ -17,7 +17,7 @@ before(async () => {
   const args = ['sh', '-c', 'echo x >/new; trap "exit 0" TERM; while :; do sleep 0.1; done']
   plain = await lab.push('plain', busyboxImage({ exports: serviceExports(args) }))
   changing = await lab.push('changing', busyboxImage({ exports: serviceExports(args, { readonly: false }) }))
-  mkdirSync(join(lab.host.root, 'etc/forerun'))
+  for (const folder of ['etc/forerun', 'd/overlay']) mkdirSync(join(lab.host.root, folder))
 })
 after(() => lab[Symbol.asyncDispose]())
 
