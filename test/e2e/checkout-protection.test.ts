@@ -13,7 +13,7 @@ const loop = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done']
 const capabilities = [
   ...['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_LEASE'],
   ...['CAP_LINUX_IMMUTABLE', 'CAP_MKNOD', 'CAP_NET_ADMIN', 'CAP_SETFCAP', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'],
-  ...['CAP_SYS_CHROOT', 'CAP_SYS_PTRACE', 'CAP_SYS_RAWIO', 'CAP_SYS_RESOURCE'],
+  ...['CAP_SYS_CHROOT', 'CAP_SYS_PTRACE', 'CAP_SYS_RAWIO'],
 ]
 /** The programs are the host's own. */
 const usr = { destination: '/usr', type: 'bind', source: '/usr', options: ['rbind', 'ro'] }
