@@ -7,11 +7,11 @@ use strict;
 my ($file) = @ARGV;
 my $machine = qx(uname -m) =~ /aarch64/ ? 'arm' : 'x86';
 my %call = $machine eq 'arm'
-  ? (setxattr => 5, fsetxattr => 7, mount => 40, unshare => 97, fallocate => 47, fchmodat => 53, linkat => 37,
-     name_to_handle_at => 264, open_by_handle_at => 265, utimensat => 88, setns => 268, open_tree => 428, mount_setattr => 442)
-  : (setxattr => 188, fsetxattr => 190, mount => 165, unshare => 272, fallocate => 285, fchmodat => 268, linkat => 265,
-     name_to_handle_at => 303, open_by_handle_at => 304, utimensat => 280, setns => 308, open_tree => 428, mount_setattr => 442);
-my ($NS, $USER, $PID_NS) = (0x00020000, 0x10000000, 0x20000000);
+  ? (setxattr => 5, fsetxattr => 7, mount => 40, unshare => 97, fallocate => 47,
+     name_to_handle_at => 264, open_by_handle_at => 265, setns => 268, mount_setattr => 442)
+  : (setxattr => 188, fsetxattr => 190, mount => 165, unshare => 272, fallocate => 285,
+     name_to_handle_at => 303, open_by_handle_at => 304, setns => 308, mount_setattr => 442);
+my ($NS, $USER) = (0x00020000, 0x10000000);
 my ($RDONLY, $REMOUNT, $BIND) = (1, 32, 4096);
 sub call { my $name = shift; my $result = syscall($call{$name}, @_); return $result >= 0 ? ($result || 1) : 0 }
 sub writable { my ($path) = @_; open(my $h, '>>', $path) or return 0; print $h 'x'; return close $h }
@@ -19,7 +19,7 @@ sub remounted { return call('mount', my $n = 'none', my $p = '/', my $t = '', $R
 
 open(my $read, '<', $file) or die "$file: $!";
 my $self = '/proc/self/fd/' . fileno($read);
-my ($value, $list, $flags) = ('x', '', pack('L', 0x10));
+my ($value, $flags) = ('x', pack('L', 0x10));
 
 my @attacks = (
   append => sub { writable($file) },
@@ -57,7 +57,9 @@ my @attacks = (
     call('mount', my $s = '/', my $p = '/tmp', my $t = '', $BIND, 0) or return 0;
     call('mount', my $n = 'none', my $q = '/tmp', my $u = '', $REMOUNT | $BIND, 0) or return 0;
     writable("/tmp$file") },
-  'enter the namespace of process 1' => sub { open(my $h, '<', '/proc/1/ns/mnt') && call('setns', fileno($h), $NS) && remounted() },
+  'enter the namespace of process 1' => sub {
+    open(my $h, '<', '/proc/1/ns/mnt') or return 0;
+    call('setns', fileno($h), $NS) && remounted() },
   'leave by chroot' => sub {
     mkdir '/tmp/jail'; chroot '/tmp/jail' or return 0;
     chdir '..' for 1 .. 50; chroot '.'; -d '/var/lib/forerun' && writable($file) },

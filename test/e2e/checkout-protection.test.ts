@@ -36,11 +36,10 @@ async function push(name: string, options: Parameters<typeof serviceExports>[1])
 /** All that a file system keeps of the store's files: reading them through a read-only mount does not even change a time. */
 async function store(): Promise<string> {
   const objects = '/var/lib/forerun/store/objects'
-  const states = await lab.shell(`cd ${objects}; find . -type f -printf '%P %m %U:%G %s %A@ %C@ %T@\\n' | sort`)
-  const contents = [...lab.host.snapshot({ paths: [objects] })].map(([path, line]) =>
-    `${path} ${line}`.replace(/ links=\d+/, ''),
-  )
-  return `${states}\n${contents.join('\n')}`
+  // First, since reading changes a time; what was read once is not read again.
+  const contents = [...lab.host.snapshot({ paths: [objects] })].map(([path, line]) => `${path} ${line}`)
+  const states = await lab.shell(`cd ${objects}; find . -type f -printf '%P %A@ %C@ %T@\\n' | sort`)
+  return `${contents.join('\n').replaceAll(/ links=\d+/g, '')}\n${states}`
 }
 
 const rootfs = (name: string): string => join(lab.host.root, 'var/lib/forerun/containers', `${name}.0`)
