@@ -26,8 +26,6 @@ my @attacks = (
   'read and write' => sub { open(my $h, '+<', $file) },
   truncate => sub { truncate($file, 0) },
   'truncate when open' => sub { truncate($read, 0) },
-  unlink => sub { unlink $file },
-  rename => sub { rename $file, "$file.2" },
   'link beside it' => sub { link $file, "$file.2" },
   'link in memory' => sub { link $file, '/tmp/link' },
   chmod => sub { chmod 0777, $file },
@@ -43,8 +41,8 @@ my @attacks = (
   'truncate by /proc' => sub { truncate($self, 0) },
   (map { my $name = $_; "set $name" => sub { call('setxattr', my $f = $file, my $n = $name, $value, 1, 0) } }
     qw(user.x trusted.x security.x)),
+  'set a capability' => sub { my $v = pack('V5', 0x02000001, 1, 0, 0, 0); call('setxattr', my $f = $file, my $n = 'security.capability', $v, 20, 0) },
   'set user.x when open' => sub { call('fsetxattr', fileno($read), my $n = 'user.x', $value, 1, 0) },
-  'set immutable' => sub { ioctl($read, 0x40086602, $flags) },
   'set a generation' => sub { ioctl($read, 0x40087602, $flags) },
   'punch a hole' => sub { call('fallocate', fileno($read), 3, 0, 4) },
   'make a file beside it' => sub { open(my $h, '>', "$file.2") },
@@ -66,9 +64,12 @@ my @attacks = (
   'open by handle' => sub {
     my $handle = pack('Ll', 120, 0) . "\0" x 120; my $id = pack('l', 0);
     call('name_to_handle_at', -100, my $f = $file, $handle, $id, 0) or return 0;
-    open(my $m, '<', '/') or return 0;
-    my $fd = syscall($call{open_by_handle_at}, fileno($m), $handle, 1);
+    my $fd = syscall($call{open_by_handle_at}, fileno($read), $handle, 1);
     return 0 if $fd < 0; open(my $h, '>>&=', $fd) or return 0; print $h 'x'; close $h },
+  # These spoil it for others.
+  rename => sub { rename $file, "$file.2" },
+  unlink => sub { unlink $file },
+  'set immutable' => sub { ioctl($read, 0x40086602, $flags) },
 );
 
 my @told;
