@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ForerunError } from '../errors.ts'
 import { run } from './run.ts'
 
 /**
@@ -30,30 +31,27 @@ export function overlayOptions(folder: string, kind: OverlayKind): string {
  * Mounts an overlay below `folder`, which must not exist, and changes files in it, as a container may. It is mounted for
  * the trying process alone, and gone with it, however that ends; the folder is removed.
  *
- * @returns why it does not work, in the words of the program that failed; undefined when it does.
+ * @returns why it does not work; undefined when it does.
+ * @throws ForerunError `interrupted`.
  */
 export async function overlayFault(
   folder: string,
   kind: OverlayKind,
   { signal }: { signal: AbortSignal },
 ): Promise<string | undefined> {
+  const { lower, beside } = overlayFolders[kind]
   try {
-    const { lower, beside } = overlayFolders[kind]
-    for (const name of [lower, ...beside, 'rootfs', `${lower}/replaced`])
-      mkdirSync(join(folder, name), { recursive: true })
+    for (const name of [`${lower}/replaced`, ...beside, 'rootfs']) mkdirSync(join(folder, name), { recursive: true })
     for (const name of ['removed', 'changed', 'replaced/file']) writeFileSync(join(folder, lower, name), 'x')
-    const words = [
-      '--mount',
-      '--propagation',
-      'private',
-      'sh',
-      '-ec',
-      `${mountIt}\n${kind === 'writable' ? changeIt : ''}`,
-    ]
-    const trial = await run('unshare', [...words, 'sh', overlayOptions(folder, kind), join(folder, 'rootfs')], {
-      signal,
-    })
-    return trial.status === 0 ? undefined : lastLine(trial.stderr)
+    const script = kind === 'writable' ? `${mountIt}; ${changeIt}` : mountIt
+    const words = ['--mount', '--propagation', 'private', 'sh', '-ec', script, 'sh']
+    const options = [overlayOptions(folder, kind), join(folder, 'rootfs')]
+    const { status, stderr } = await run('unshare', [...words, ...options], { signal })
+    return status === 0 ? undefined : reason(stderr)
+  } catch (cause) {
+    if (signal.aborted) throw new ForerunError('interrupted', 'interrupted while trying an overlay', { cause })
+    if ((cause as NodeJS.ErrnoException).syscall?.startsWith('spawn')) return "the program 'unshare' cannot be run"
+    throw cause
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -61,11 +59,14 @@ export async function overlayFault(
 
 const mountIt = 'mount -t overlay -o "$1" overlay "$2"; cd "$2"'
 
-/** Removing needs character devices in the upper folder, and a folder made anew an extended attribute. */
+/** Removing makes a character device in the upper folder, and making a folder anew sets an extended attribute. */
 const changeIt =
   'rm removed; chmod 600 changed; echo y >>changed; rm -r replaced; mkdir replaced; test ! -e replaced/file'
 
-function lastLine(text: string): string {
-  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.includes('dmesg(1)'))
-  return lines.at(-1)?.trim() ?? 'it does not show what was written'
+/** mount(8) lists all that EINVAL may mean, of which here only one can be. */
+function reason(output: string): string {
+  if (output.includes('wrong fs type')) return 'the kernel refuses it on this file system'
+  if (output.includes('unknown filesystem type')) return 'the kernel has no overlay file system'
+  const [line] = output.split('\n').filter((text) => text.trim() !== '')
+  return line?.trim() ?? 'changes do not show in it'
 }

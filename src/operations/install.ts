@@ -107,7 +107,9 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   using store = await throwawayStore(parsed, context)
   const here = { ...context, paths: { ...context.paths, store: store.path } }
   const image = await installableImage(parsed, here)
-  const files = displayedFiles(bundleOf(image, parsed, here), { name: parsed.name, paths: context.paths })
+  const bundle = bundleOf(image, parsed, here)
+  planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
+  const files = displayedFiles(bundle, { name: parsed.name, paths: context.paths })
   return { outcome: 'displayed', name: parsed.name, files }
 }
 

@@ -65,7 +65,13 @@ describe('a method that cannot work is refused, saying why, and leaves the host 
       ['--checkout', 'hardlink'],
       /by hardlink.*different file systems/,
     ],
-    ['an overlay on an overlay', '/d/overlay', '/d/overlay', ['--name', 'changing'], /an overlay cannot be mounted in/],
+    [
+      'an overlay on an overlay',
+      '/d/overlay',
+      '/d/overlay',
+      ['--name', 'changing'],
+      /an overlay cannot be mounted in '\/d\/overlay\/containers': the kernel refuses it on this file system/,
+    ],
   ]
   for (const [title, store, disk, words, message] of refused) {
     it(title, async () => {
