@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { after, afterEach, before, test } from 'node:test'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { differences, type Snapshot } from '../lab/snapshot.ts'
@@ -85,8 +87,8 @@ test('the mount has a unit that the service needs and comes after; nothing enabl
   assert.match(await lab.property(unit, 'Before'), /\bmy-db\.service\b/)
   assert.equal(await lab.property(unit, 'UnitFileState'), 'static')
   for (const name of ['BindsTo', 'After']) {
-    // systemctl doubles backslashes.
-    const units = (await lab.property('my-db', name)).replaceAll('\\\\', '\\').split(' ')
+    // systemctl quotes a name with a backslash.
+    const units = (await lab.property('my-db', name)).replaceAll('\\\\', '\\').replaceAll('"', '').split(' ')
     assert.ok(units.includes(mountUnit), `${name}: ${units.join(' ')}`)
   }
   assert.equal(await lab.shell(`systemd-analyze verify /etc/systemd/system/${unit} 2>&1`), '')
@@ -96,6 +98,22 @@ test('the mount has a unit that the service needs and comes after; nothing enabl
   assert.equal(await lab.property('my-db', 'ActiveState'), 'inactive')
   await lab.must('run', 'my-db')
   assert.equal(await lab.property(unit, 'ActiveState'), 'active')
+})
+
+test('an overlay that somebody uses cannot be uninstalled, and goes on as before', async () => {
+  await lab.must('install', '--now', changing)
+  await lab.inside('my-db', 'sh', '-c', 'echo new >/new')
+  const inside = 'cd /var/lib/forerun/containers/my-db.0/rootfs && echo in && exec sleep 600'
+  const user = lab.host.start(['sh', '-c', inside], { check: false })
+  await once(user.child.stdout as Readable, 'data')
+  const { status, stderr } = await lab.forerun('uninstall', 'my-db')
+  assert.match(stderr, /^forerun: cannot stop var-lib-forerun-containers-my\\x2ddb\.0-rootfs\.mount: /m)
+  assert.match(stderr, /^hint: .*'var-lib-forerun-containers-my\\x2ddb\.0-rootfs\.mount'$/m)
+  assert.equal(status, 1)
+  assert.equal(await lab.inside('my-db', 'cat', '/new'), 'new\n')
+  user.signal('SIGKILL')
+  await user.finished
+  await lab.must('uninstall', 'my-db')
 })
 
 test('a read-only root by --checkout overlay has nowhere to write to', async () => {
