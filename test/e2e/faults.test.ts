@@ -66,7 +66,7 @@ async function state() {
   const properties = ['LoadState', 'ActiveState', 'UnitFileState', 'NeedDaemonReload']
   const units = "full.service 'var-lib-forerun-containers-full.0-rootfs.mount'"
   const shown = await lab.shell(
-    `systemctl show -p ${properties.join(',')} ${units}; grep /containers/ /proc/self/mounts || true`,
+    `systemctl show -p ${properties.join(',')} ${units}; grep -o '^overlay /var/lib/forerun/[^ ]*' /proc/self/mounts || true`,
   )
   const files = lab.host.snapshot({ except: ['/var/lib/forerun/store', '/usr/lib/forerun'] })
   return { files, unit: shown.split('\n').sort() }
@@ -132,7 +132,9 @@ async function ended(verb: Verb, event: 'committed'): Promise<State> {
   return found
 }
 
-/** The time and the UUID of an installation are its own. */
+/** The time and the UUID of an installation are its own, and so is the UUID that the kernel gives to an upper folder. */
 function withoutInfo({ files, unit }: State): State {
-  return { unit, files: new Map([...files].filter(([path]) => path !== '/var/lib/forerun/containers/full.0/info')) }
+  const deployment = '/var/lib/forerun/containers/full.0'
+  const kept = [...files].filter(([path]) => path !== `${deployment}/info`)
+  return { unit, files: new Map(kept.map(([path, line]) => [path, line.replace(/ trusted\.overlay\.uuid=\S+/, '')])) }
 }
