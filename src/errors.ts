@@ -48,6 +48,7 @@ export type ErrorCode =
   | 'systemd' // systemd refused, a job failed, no bus
   | 'unit' // a unit that systemd cannot load
   | 'store' // a damaged store
+  | 'checkout' // a method that the file system, or the container's powers, rule out
   | 'disk-full'
   | 'host-file' // the host's file system refused
   | 'locked'

@@ -4,7 +4,7 @@
  */
 export const dropInTemplate = `# Made by forerun for $NAME. Changes to this file are lost with the next update.
 [Unit]
-RequiresMountsFor=$CHECKOUT
+RequiresMountsFor=$FOLDERS
 
 [Service]
 Delegate=yes

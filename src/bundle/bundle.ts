@@ -8,6 +8,7 @@ import { type HostFile, planHostFiles } from './host-files.ts'
 import type { ImageFiles } from './image-files.ts'
 import { formatJson } from './json-text.ts'
 import { type MountPoint, mountPoints } from './mount-points.ts'
+import { type MountUnit, renderMountUnit } from './mount-unit.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
 import {
@@ -32,6 +33,8 @@ export interface BundleInput {
   readonly hostKind: (path: string) => 'directory' | 'file' | undefined
   /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
   readonly rootfs?: string
+  /** Whether a read-only root is to be an overlay, too. */
+  readonly overlay: boolean
 }
 
 /** All that an installation puts on the host, complete and checked, before anything is there. */
@@ -55,6 +58,8 @@ export interface ServiceBundle {
   readonly configurationText: string
   readonly unit: string
   readonly dropIn: string
+  /** Of a root that is an overlay: every writable one but that of `--rootfs`, which is its user's own to change. */
+  readonly mountUnit?: MountUnit
   /** The text of tmpfiles.d/NAME.conf; absent when there is nothing to make. */
   readonly tmpfiles?: string
   /** What has to exist in the root file system. */
@@ -85,12 +90,21 @@ export function prepareBundle(input: BundleInput): Bundle {
   const { own, volumes, notices } = ownConfiguration(input, exports, values)
   const unit = unitText(input, exports, values)
   const configuration = withRoot(placeInUnitCgroup(own, unit, deployment.name), input.rootfs)
+  const mountUnit = rootMount(input, configuration, exports)
   const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration, volumes, values })
   const service = {
     configuration,
     configurationText: formatJson(configuration),
     unit,
-    dropIn: renderDropIn(deployment, unit),
+    dropIn: renderDropIn(
+      {
+        ...deployment,
+        ...(input.rootfs === undefined ? {} : { rootfs: input.rootfs }),
+        ...(mountUnit === undefined ? {} : { mountUnit: mountUnit.name }),
+      },
+      unit,
+    ),
+    ...(mountUnit === undefined ? {} : { mountUnit }),
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     mountPoints: mountPoints(configuration, input.hostKind),
   }
@@ -146,6 +160,19 @@ function stopSignal({ config }: ImageConfiguration): string {
 /** A tree of `--rootfs` is named itself, since runtimes refuse a root that is a symbolic link. */
 function withRoot(configuration: RuntimeConfiguration, rootfs: string | undefined): RuntimeConfiguration {
   return rootfs === undefined ? configuration : { ...configuration, root: { ...configuration.root, path: rootfs } }
+}
+
+function rootMount(
+  { deployment, rootfs, overlay }: BundleInput,
+  { root }: RuntimeConfiguration,
+  { manifest }: Exports,
+): MountUnit | undefined {
+  const isWritable = root.readonly !== true
+  if (rootfs !== undefined || !(isWritable || overlay)) return undefined
+  return renderMountUnit(deployment, {
+    kind: isWritable ? 'writable' : 'read-only',
+    keepChanges: isWritable && manifest.keepRootChanges,
+  })
 }
 
 /** The image's lines, or else lines for absent sources of bind mounts; and those for volumes, which no template knows. */

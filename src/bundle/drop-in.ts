@@ -8,18 +8,21 @@ import { unitArgument, unitWord } from './unit-word.ts'
  *
  * @param service.destination the deployment's directory; a path of the host.
  * @param service.runtime absolute path of the OCI runtime.
+ * @param service.rootfs a tree elsewhere that is its root.
+ * @param service.mountUnit the unit that mounts its root.
  * @param unitText the rendered unit.
  */
 export function renderDropIn(
-  service: { name: string; destination: string; runtime: string },
+  service: { name: string; destination: string; runtime: string; rootfs?: string; mountUnit?: string },
   unitText: string,
 ): string {
   const unit = parseUnit(unitText)
+  const folders = [service.destination, ...(service.rootfs === undefined ? [] : [service.rootfs])]
   const base = renderLineTemplate(
     parseTemplate(dropInTemplate, 'drop-in.template'),
     new Map([
       ['NAME', service.name],
-      ['CHECKOUT', unitWord(service.destination)],
+      ['FOLDERS', folders.map(unitWord).join(' ')],
       // The dash: there is nothing to delete after an orderly stop.
       ['DELETE_STALE_STATE', `${unitWord(`-${service.runtime}`)} delete --force ${unitArgument(service.name)}`],
     ]),
@@ -27,7 +30,12 @@ export function renderDropIn(
   const identifier =
     unitValue(unit, 'Service', 'SyslogIdentifier') === undefined ? [['SyslogIdentifier', service.name]] : []
   const lines = [...identifier, ...commandsInOwnGroup(unit, service.runtime)]
-  return base + lines.map(([key, value]) => `${key}=${value}\n`).join('')
+  return base + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
+}
+
+/** Without its root the service is stopped; a section may come twice. */
+function needsMount(unit: string | undefined): string {
+  return unit === undefined ? '' : `\n[Unit]\nBindsTo=${unit}\nAfter=${unit}\n`
 }
 
 /**

@@ -16,6 +16,8 @@ export interface ExportsManifest {
   /** Only host files: no unit, no tmpfiles, no root file system. */
   readonly noContainerService: boolean
   readonly useLinks: boolean
+  /** Whether an update keeps what the container wrote to a root that is writable. */
+  readonly keepRootChanges: boolean
 }
 
 export const exportsManifestFile = '/exports/manifest.json'
@@ -33,7 +35,8 @@ export function parseExportsManifest(text: string): ExportsManifest {
       },
     )
   }
-  const { defaultValues, installedFilesTemplate, renameFiles, noContainerService, useLinks } = result.output
+  const { defaultValues, installedFilesTemplate, renameFiles, noContainerService, useLinks, keepRootChanges } =
+    result.output
   return {
     defaultValues: new Map(Object.entries(defaultValues).map(([name, value]) => [name, `${value}`])),
     installedFilesTemplate,
@@ -42,6 +45,7 @@ export function parseExportsManifest(text: string): ExportsManifest {
     ),
     noContainerService,
     useLinks,
+    keepRootChanges,
   }
 }
 
@@ -53,4 +57,5 @@ const schema = object({
   renameFiles: v.optional(dictionary(v.string(), v.string()), {}),
   noContainerService: v.optional(v.boolean(), false),
   useLinks: v.optional(v.boolean(), true),
+  keepRootChanges: v.optional(v.boolean(), false),
 })

@@ -10,7 +10,7 @@ import { unitCgroup } from './unit-cgroup.ts'
  * properties that the specification does not know stay.
  *
  * @throws ForerunError `configuration` with the JSON path of the first fault, what is there and what is wanted; also for
- * a root other than the read-only `rootfs`.
+ * a root other than `rootfs`.
  */
 export function parseRuntimeConfiguration(json: unknown, file: string): RuntimeConfiguration {
   const result = v.safeParse(runtimeSchema, modernSpelling(json), { abortEarly: true })
@@ -21,13 +21,6 @@ export function parseRuntimeConfiguration(json: unknown, file: string): RuntimeC
       file,
       `root.path is ${JSON.stringify(root.path)}, wanted "rootfs"`,
       "The image's files lie at rootfs beside the configuration: set root.path to rootfs.",
-    )
-  }
-  if (root.readonly !== true) {
-    throw broken(
-      file,
-      `root.readonly is ${root.readonly ?? 'missing'}, wanted true`,
-      'A system container has a read-only root: set root.readonly to true and mount what has to be writable.',
     )
   }
   return { ...result.output, root: { ...root, path: 'rootfs' } }

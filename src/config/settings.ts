@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parse } from 'ini'
 import { ForerunError } from '../errors.ts'
 import { defaultLayerLimits, type LayerLimits } from '../image/layer-limits.ts'
+import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 import { duration, oneOf, path, program, size, wholeNumber, yesOrNo } from './setting-value.ts'
 
 export interface Settings {
@@ -11,7 +12,7 @@ export interface Settings {
     /** Whether layers are kept as they were transferred, too, so that an image can be pushed when its source is gone. */
     readonly keepBlobs: boolean
   }
-  readonly containers: { readonly path: string; readonly checkout: 'auto' | 'reflink' | 'hardlink' | 'copy' }
+  readonly containers: { readonly path: string; readonly checkout: CheckoutMethod }
   /** Name or absolute path of the OCI runtime. */
   readonly runtime: { readonly path: string }
   readonly registry: {
@@ -128,10 +129,7 @@ const sections: Record<string, Keys> = {
   },
   containers: {
     path: path((value, { containers }: Draft) => (containers.path = value)),
-    checkout: oneOf(
-      ['auto', 'reflink', 'hardlink', 'copy'],
-      (value, { containers }: Draft) => (containers.checkout = value),
-    ),
+    checkout: oneOf(checkoutMethods, (value, { containers }: Draft) => (containers.checkout = value)),
   },
   runtime: { path: program((value, { runtime }: Draft) => (runtime.path = value)) },
   registry: {

@@ -28,7 +28,12 @@ export function unitName(container: string): string {
 }
 
 export function unitPath(paths: HostPaths, container: string): string {
-  return join(paths.units, unitName(container))
+  return unitFilePath(paths, unitName(container))
+}
+
+/** Of a unit under its own name. */
+export function unitFilePath(paths: HostPaths, unit: string): string {
+  return join(paths.units, unit)
 }
 
 /** The one drop-in of forerun. */

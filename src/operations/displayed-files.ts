@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Bundle } from '../bundle/bundle.ts'
 import type { HostFile } from '../bundle/host-files.ts'
-import { dropInPath, type HostPaths, tmpfilesPath, unitPath } from '../host/paths.ts'
+import { dropInPath, type HostPaths, tmpfilesPath, unitFilePath, unitPath } from '../host/paths.ts'
 import { isPresent } from '../transaction/files.ts'
 import { displayPath } from '../tree/entry.ts'
 
@@ -21,6 +21,8 @@ export function displayedFiles(bundle: Bundle, where: { name: string; paths: Hos
     files.push({ path: join(paths.containers, `${name}.0`, 'config.json'), content: service.configurationText })
     files.push({ path: unitPath(paths, name), content: service.unit })
     files.push({ path: dropInPath(paths, name), content: service.dropIn })
+    const { mountUnit } = service
+    if (mountUnit !== undefined) files.push({ path: unitFilePath(paths, mountUnit.name), content: mountUnit.text })
     if (service.tmpfiles !== undefined) files.push({ path: tmpfilesPath(paths, name), content: service.tmpfiles })
   }
   return [...files, ...bundle.hostFiles.flatMap(displayed)]

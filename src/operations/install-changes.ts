@@ -4,7 +4,7 @@ import type { Bundle } from '../bundle/bundle.ts'
 import type { HostFile } from '../bundle/host-files.ts'
 import { tmpfilesPaths } from '../bundle/tmpfiles.ts'
 import { ForerunError } from '../errors.ts'
-import { dropInPath, tmpfilesPath, unitName, unitPath } from '../host/paths.ts'
+import { dropInPath, tmpfilesPath, unitFilePath, unitName, unitPath } from '../host/paths.ts'
 import type { DeploymentInfo } from '../store/deployment.ts'
 import type { Change } from '../transaction/change.ts'
 import {
@@ -16,9 +16,10 @@ import {
   rename,
   writeFile,
 } from '../transaction/files.ts'
-import { createTmpfiles, enable, reload, start } from '../transaction/units.ts'
+import { createTmpfiles, enable, mount, reload, start } from '../transaction/units.ts'
 import { displayPath } from '../tree/entry.ts'
 import { resolvePath } from '../tree/resolve.ts'
+import type { CheckoutPlan } from './checkout-plan.ts'
 import type { Context } from './context.ts'
 import type { InstallableImage } from './installable-image.ts'
 
@@ -28,6 +29,8 @@ export interface InstallationPlan {
   readonly bundle: Bundle
   readonly image: InstallableImage
   readonly info: DeploymentInfo
+  /** undefined where there is nothing to check out. */
+  readonly checkout: CheckoutPlan | undefined
   /** Those that are to be made, in order: directories before what is in them. */
   readonly hostFiles: readonly PlannedFile[]
 }
@@ -62,9 +65,9 @@ type PlannedFile =
 export function planInstallation(
   bundle: Bundle,
   image: InstallableImage,
-  options: { name: string; runtime: string; context: Context },
+  options: { name: string; runtime: string; checkout: CheckoutPlan | undefined; context: Context },
 ): InstallationPlan {
-  const { name, runtime, context } = options
+  const { name, runtime, checkout, context } = options
   const hostFiles = plannedFiles(bundle, image, context)
   const files = hostFiles.filter((file) => file.kind !== 'directory')
   const directories = hostFiles.filter(({ kind }) => kind === 'directory').map(({ path }) => path)
@@ -88,9 +91,11 @@ export function planInstallation(
       manifest: image.manifest,
       directories,
       'tmpfiles-made': absentPaths(tmpfilesPaths(bundle.service?.tmpfiles ?? '')),
+      checkout: checkout?.method,
+      overlay: overlayInfo(bundle),
     },
   }
-  return { name, bundle, image, info, hostFiles }
+  return { name, bundle, image, info, checkout, hostFiles }
 }
 
 /** @param options.staged the complete deployment, waiting beside its place. */
@@ -114,6 +119,7 @@ export function installChanges(
     writeFile(path, { bytes: Buffer.from(content) }, { mode: 0o644, uid: 0, gid: 0 })
   const container = { name, runtime: plan.info.runtime }
   const tmpfilesCopy = join(deployment, `tmpfiles-${name}.conf`)
+  const { mountUnit } = bundle.service
   const hasTmpfiles = bundle.service.tmpfiles !== undefined
   return [
     reload('undone'),
@@ -124,11 +130,18 @@ export function installChanges(
     ...(hasTmpfiles ? [createTmpfiles(tmpfilesCopy, plan.info.forerun['tmpfiles-made'])] : []),
     ...(bundle.service.tmpfiles === undefined ? [] : [text(tmpfiles, bundle.service.tmpfiles)]),
     text(unitPath(paths, name), bundle.service.unit),
+    ...(mountUnit === undefined ? [] : [text(unitFilePath(paths, mountUnit.name), mountUnit.text)]),
     reload('applied'),
+    ...(mountUnit === undefined ? [] : [mount(mountUnit.name)]),
     enable(unit, container),
     reload('applied'),
     ...(options.start ? [start(unit, container)] : []),
   ]
+}
+
+function overlayInfo({ service }: Bundle): DeploymentInfo['forerun']['overlay'] {
+  const unit = service?.mountUnit
+  return unit && { 'mount-unit': unit.name, kind: unit.kind, 'keep-changes': unit.keepChanges }
 }
 
 const rootDirectory = { mode: 0o755, uid: 0, gid: 0 }

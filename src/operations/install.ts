@@ -10,7 +10,9 @@ import { defaultContainerName, type ImageLocation, parseLocation } from '../imag
 import { readDeployment } from '../store/deployment.ts'
 import { isPresent } from '../transaction/files.ts'
 import { applyChanges } from '../transaction/transaction.ts'
+import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { changeHost } from './change-host.ts'
+import { planCheckout } from './checkout-plan.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
 import { hostKind } from './host-kind.ts'
@@ -28,6 +30,8 @@ export interface InstallRequest extends SourceOptions {
   readonly runtime?: string
   /** A folder that is, or holds as `rootfs`, the file system to use in place of a checkout. */
   readonly rootfs?: string
+  /** In place of the setting. */
+  readonly checkout?: CheckoutMethod
   readonly display?: boolean
   /** Start the service, too. */
   readonly now?: boolean
@@ -58,6 +62,7 @@ interface ParsedRequest {
   readonly assignments: ReadonlyMap<string, string>
   readonly runtime: string
   readonly rootfs: string | undefined
+  readonly checkout: CheckoutMethod
   readonly now: boolean
 }
 
@@ -77,7 +82,8 @@ export async function install(request: InstallRequest, context: Context): Promis
   const bundle = bundleOf(image, parsed, context)
   // A host without systemd is told so before anything is made that systemd would have to help undo.
   if (bundle.service !== undefined) await refuseRunningUnit(parsed.name, context)
-  const plan = planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, context })
+  const checkout = planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
+  const plan = planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, checkout, context })
   using staged = await stageDeployment(plan, context)
   const changes = installChanges(plan, { staged: staged.folder, start: parsed.now, context })
   await applyChanges(`install ${parsed.name}`, changes, {
@@ -101,7 +107,9 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   using store = await throwawayStore(parsed, context)
   const here = { ...context, paths: { ...context.paths, store: store.path } }
   const image = await installableImage(parsed, here)
-  const files = displayedFiles(bundleOf(image, parsed, here), { name: parsed.name, paths: context.paths })
+  const bundle = bundleOf(image, parsed, here)
+  planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
+  const files = displayedFiles(bundle, { name: parsed.name, paths: context.paths })
   return { outcome: 'displayed', name: parsed.name, files }
 }
 
@@ -112,12 +120,18 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
       hint: 'Leave it out: the host files are then tracked by forerun itself.',
     })
   }
+  if (request.rootfs !== undefined && request.checkout !== undefined) {
+    throw new ForerunError('usage', '--checkout and --rootfs cannot be used together', {
+      hint: 'With --rootfs no checkout is made.',
+    })
+  }
   return {
     location,
     name: parseContainerName(request.name ?? defaultContainerName(location)),
     assignments: parseAssignments(request.set ?? []),
     runtime: findRuntime(request.runtime ?? context.settings.runtime.path),
     rootfs: request.rootfs,
+    checkout: request.checkout ?? context.settings.containers.checkout,
     now: request.now ?? false,
     sourceOptions: request,
   }
@@ -169,6 +183,7 @@ function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Conte
     files: image.files,
     assignments: parsed.assignments,
     hostKind,
+    overlay: parsed.checkout === 'overlay',
     ...(image.rootfs === undefined ? {} : { rootfs: image.rootfs }),
   })
   for (const message of bundle.notices) context.emit({ type: 'notice', message })

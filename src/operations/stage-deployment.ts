@@ -1,8 +1,15 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { MountUnit } from '../bundle/mount-unit.ts'
+import { ForerunError } from '../errors.ts'
 import { namingFullDisk } from '../host/full-disk.ts'
+import { overlayFault, overlayFolders } from '../host/overlay.ts'
 import { checkOut } from '../store/checkout.ts'
+import { checkoutFolder } from '../store/deployment.ts'
+import { applyMetadata } from '../store/metadata.ts'
+import { byteString } from '../tree/entry.ts'
 import { addMountPoint } from '../tree/mount-point.ts'
+import type { CheckoutPlan } from './checkout-plan.ts'
 import type { Context } from './context.ts'
 import type { InstallationPlan } from './install-changes.ts'
 import { unfinishedPrefix } from './lock-host.ts'
@@ -41,11 +48,32 @@ async function fill(folder: string, plan: InstallationPlan, context: Context): P
     return
   }
   context.emit({ type: 'step', message: `Making the checkout of ${name}` })
-  for (const { path, kind } of bundle.service.mountPoints) addMountPoint(image.tree, path, kind)
+  const { mountUnit, mountPoints } = bundle.service
+  if (mountUnit !== undefined) await prepareOverlay(folder, mountUnit, plan, context)
+  for (const { path, kind } of mountPoints) addMountPoint(image.tree, path, kind)
   await checkOut(context.paths.store, image.tree, {
-    target: join(folder, 'rootfs'),
-    method: context.settings.containers.checkout,
-    shared: true,
+    target: checkoutFolder({ folder, info: plan.info }),
+    ...(plan.checkout as CheckoutPlan),
     signal: context.signal,
   })
+}
+
+/** Makes the folders beside the checkout. The root folder of an overlay is what its uppermost layer says. */
+async function prepareOverlay(
+  folder: string,
+  { kind }: MountUnit,
+  { image }: InstallationPlan,
+  { paths, signal }: Context,
+): Promise<void> {
+  const fault = await overlayFault(join(folder, 'trial'), kind, { signal })
+  if (fault !== undefined) {
+    throw new ForerunError('checkout', `an overlay cannot be mounted in '${paths.containers}': ${fault}`, {
+      hint: 'Set [containers] path in forerun.conf to a folder on ext4, XFS or btrfs, on no overlay and no network.',
+    })
+  }
+  for (const name of [...overlayFolders[kind].beside, 'rootfs']) {
+    const path = join(folder, name)
+    mkdirSync(path, { mode: 0o755 })
+    if (name === 'upper') applyMetadata(byteString(path), image.tree.metadata, { symlink: false })
+  }
 }

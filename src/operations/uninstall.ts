@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
-import { dropInPath, tmpfilesPath, unitName, unitPath } from '../host/paths.ts'
-import { type Deployment, deploymentFolders } from '../store/deployment.ts'
+import { dropInPath, tmpfilesPath, unitFilePath, unitName, unitPath } from '../host/paths.ts'
+import { type Deployment, deploymentFolders, readInfo } from '../store/deployment.ts'
 import type { Change } from '../transaction/change.ts'
 import { isPresent, removeEmpty, removeFile, rename } from '../transaction/files.ts'
 import { applyChanges } from '../transaction/transaction.ts'
-import { disable, reload, removeTmpfiles, stop } from '../transaction/units.ts'
+import { disable, reload, removeTmpfiles, stop, unmount } from '../transaction/units.ts'
 import { changeHost } from './change-host.ts'
 import type { Context } from './context.ts'
 import { sortInstalledFiles } from './installed-files.ts'
@@ -55,15 +55,23 @@ function uninstallChanges(deployment: Deployment, hostFiles: readonly string[], 
   const unit = unitName(name)
   const container = { name, runtime: info.runtime }
   const service = info['has-container-service']
-  const unitFiles = [unitPath(paths, name), dropInPath(paths, name), tmpfilesPath(paths, name)]
+  const folders = deploymentFolders(paths.containers, name)
+  const mountUnits = folders.flatMap((folder) => readInfo(folder).forerun.overlay?.['mount-unit'] ?? [])
+  const unitFiles = [
+    unitPath(paths, name),
+    dropInPath(paths, name),
+    tmpfilesPath(paths, name),
+    ...mountUnits.map((mountUnit) => unitFilePath(paths, mountUnit)),
+  ]
   const made = info.forerun
   return [
     ...(service ? [reload('undone'), disable(unit, container), reload('applied'), stop(unit, container)] : []),
+    ...mountUnits.map(unmount),
     ...(service ? [removeTmpfiles(join(deployment.folder, `tmpfiles-${name}.conf`))] : []),
     ...unitFiles.filter((path) => service && isPresent(path)).map(removeFile),
     ...hostFiles.map(removeFile),
     removeFile(join(paths.containers, name)),
-    ...deploymentFolders(paths.containers, name).map(discard),
+    ...folders.map(discard),
     removeEmpty([...made.directories, ...made['tmpfiles-made'], dirname(dropInPath(paths, name))]),
     ...(service ? [reload('applied')] : []),
   ]

@@ -1,17 +1,15 @@
 import { constants, copyFileSync, linkSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { byteString, type Metadata } from '../tree/entry.ts'
 import { applyMetadata } from './metadata.ts'
-
-/** How a file of a checkout comes out of the store. `auto` keeps the first that works of reflink, hard link and copy. */
-export type CheckoutMethod = 'auto' | 'reflink' | 'hardlink' | 'copy'
 
 /** Places one object at a path that does not exist. Paths as Node takes them. */
 export type PlaceObject = (object: string, path: string | Buffer, metadata: Metadata) => void
 
 /**
- * @param shared whether the checkout may hold the very inodes of the store: only under a root that is mounted read-only.
- * @throws ForerunError `store`, when called, where a method that was asked for cannot work.
+ * @param shared whether the checkout may hold the very inodes of the store: only where the container cannot write to them.
+ * @throws ForerunError `checkout`, when called, where a method that was asked for cannot work.
  */
 export function placeObjects(method: CheckoutMethod, shared: boolean): PlaceObject {
   if (method === 'copy') return copy
@@ -56,13 +54,20 @@ function attempt(method: CheckoutMethod, place: () => void): void {
     place()
   } catch (cause) {
     if (!cannot(cause)) throw cause
-    const message = `the file system cannot make a checkout by ${method} (${(cause as NodeJS.ErrnoException).code})`
-    throw new ForerunError('store', message, {
-      cause,
-      hint: "Set 'checkout = auto' under [containers] in forerun.conf, or keep store and containers on one file system.",
-    })
+    const { code } = cause as NodeJS.ErrnoException
+    const [reason, hint] = code === 'EXDEV' ? apart : impossible
+    throw new ForerunError('checkout', `a checkout by ${method} cannot be made: ${reason} (${code})`, { cause, hint })
   }
 }
+
+const apart = [
+  'the store and the containers lie on different file systems',
+  'Set [store] path and [containers] path in forerun.conf to one file system, or choose the checkout method auto or copy.',
+] as const
+const impossible = [
+  'their file system does not know how',
+  'Choose the checkout method auto, or one that this file system has.',
+] as const
 
 function cannot(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code

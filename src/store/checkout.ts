@@ -2,9 +2,10 @@ import { closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
+import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'
-import { type CheckoutMethod, type PlaceObject, placeObjects } from './checkout-method.ts'
+import { type PlaceObject, placeObjects } from './checkout-method.ts'
 import { applyMetadata, filePath } from './metadata.ts'
 import { objectPath } from './object.ts'
 
@@ -12,7 +13,8 @@ import { objectPath } from './object.ts'
  * Makes a merged tree real at `target`, which must not exist: every directory is made here and nothing that lies on the
  * disk is followed. Names of one file are names of one inode again. Not durable by itself.
  *
- * @throws ForerunError `store` when an object is missing, `interrupted` when the signal is raised.
+ * @throws ForerunError `store` when an object is missing, `checkout` when the method cannot work here, `interrupted` when
+ * the signal is raised.
  */
 export async function checkOut(
   store: string,

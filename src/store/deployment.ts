@@ -2,6 +2,8 @@ import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync } from 
 import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
+import { overlayFolders } from '../host/overlay.ts'
+import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 
 /**
  * The `info` file of a deployment. The keys with dashes are those of Project Atomic's tool; `forerun` holds what is
@@ -36,6 +38,12 @@ export interface DeploymentInfo {
     readonly directories: readonly string[]
     /** What the tmpfiles lines made: removed at the end if it holds nothing. Parents first. */
     readonly 'tmpfiles-made': readonly string[]
+    /** The method that was asked for, so that an update uses it, too. Absent where no checkout was made. */
+    readonly checkout?: CheckoutMethod | undefined
+    /** Of a root that is an overlay: the unit that mounts it, and whether an update takes `upper` along. */
+    readonly overlay?:
+      | { readonly 'mount-unit': string; readonly kind: 'writable' | 'read-only'; readonly 'keep-changes': boolean }
+      | undefined
   }
 }
 
@@ -75,6 +83,12 @@ export function allDeploymentFolders(containers: string): string[] {
   return readDeployments(containers).flatMap(({ name }) => deploymentFolders(containers, name))
 }
 
+/** Where the files of the image lie in a deployment: beneath the overlay where its root is one, else they are its root. */
+export function checkoutFolder({ folder, info }: Pick<Deployment, 'folder' | 'info'>): string {
+  const { overlay } = info.forerun
+  return join(folder, overlay === undefined ? 'rootfs' : overlayFolders[overlay.kind].lower)
+}
+
 /** @throws ForerunError `store` when the file is absent or damaged. */
 export function readInfo(folder: string): DeploymentInfo {
   try {
@@ -107,6 +121,14 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
     manifest: v.string(),
     directories: v.array(v.string()),
     'tmpfiles-made': v.array(v.string()),
+    checkout: v.optional(v.picklist(checkoutMethods)),
+    overlay: v.optional(
+      v.looseObject({
+        'mount-unit': v.string(),
+        kind: v.picklist(['writable', 'read-only']),
+        'keep-changes': v.boolean(),
+      }),
+    ),
   }),
 })
 

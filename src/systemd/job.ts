@@ -95,7 +95,12 @@ async function lost(
 export function jobFailure(unit: string, verb: JobVerb, result: string, cause?: string): ForerunError {
   const known = (cause === undefined ? undefined : causes[cause]) ?? results[result]
   const [words, hint] = known ?? [`the job ended as '${result}'`, status]
-  return new ForerunError('systemd', `cannot ${verb} ${unit}: ${words}`, { hint: hint(unit) })
+  return new ForerunError('systemd', `cannot ${verb} ${unit}: ${words}`, { hint: hint(shellWord(unit)) })
+}
+
+/** Names of mount units may have a backslash. */
+function shellWord(unit: string): string {
+  return unit.includes('\\') ? `'${unit}'` : unit
 }
 
 type Explanation = readonly [words: string, hint: (unit: string) => string]

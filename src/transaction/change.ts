@@ -22,6 +22,8 @@ export type ChangeRecord =
   | (ServiceRecord<'disable'> & { readonly before: readonly UnitLink[] })
   | ServiceRecord<'start'>
   | ServiceRecord<'stop'>
+  | { readonly kind: 'mount'; readonly unit: string; readonly active: boolean }
+  | { readonly kind: 'unmount'; readonly unit: string; readonly active: boolean }
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
   | { readonly kind: 'remove-tmpfiles'; readonly file: string }
 
@@ -72,6 +74,8 @@ export function changeSubject(record: ChangeRecord): string {
     case 'disable':
     case 'start':
     case 'stop':
+    case 'mount':
+    case 'unmount':
       return record.unit
     case 'create-tmpfiles':
     case 'remove-tmpfiles':

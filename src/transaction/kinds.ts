@@ -15,9 +15,11 @@ import {
   undoCreateTmpfiles,
   undoDisable,
   undoEnable,
+  undoMount,
   undoReload,
   undoStart,
   undoStop,
+  undoUnmount,
 } from './units.ts'
 
 /**
@@ -46,6 +48,10 @@ export async function undoChange(record: ChangeRecord, host: ChangeHost): Promis
       return undoStart(record, host)
     case 'stop':
       return undoStop(record, host)
+    case 'mount':
+      return undoMount(record, host)
+    case 'unmount':
+      return undoUnmount(record, host)
     case 'create-tmpfiles':
       return undoCreateTmpfiles(record, host)
     case 'remove-empty':

@@ -102,6 +102,33 @@ export async function finishStop(record: RecordOf<'stop'>, host: ChangeHost): Pr
   await host.deleteRuntimeState(record.runtime, record.container)
 }
 
+/** Mounts what a mount unit says. @throws ForerunError `unit` when systemd cannot load it, `systemd` when it cannot mount. */
+export function mount(unit: string): Change {
+  return {
+    prepare: async (host) => ({ kind: 'mount', unit, active: await host.isActive(unit) }),
+    async apply(host) {
+      await host.requireLoaded(unit)
+      await host.start(unit)
+    },
+  }
+}
+
+/** A host that lost power afterwards may have mounted it again at its boot. */
+export async function undoMount(record: RecordOf<'mount'>, host: ChangeHost): Promise<void> {
+  if (!record.active) await host.stop(record.unit)
+}
+
+export function unmount(unit: string): Change {
+  return {
+    prepare: async (host) => ({ kind: 'unmount', unit, active: await host.isActive(unit) }),
+    apply: (host) => host.stop(unit),
+  }
+}
+
+export async function undoUnmount(record: RecordOf<'unmount'>, host: ChangeHost): Promise<void> {
+  if (record.active) await host.start(record.unit)
+}
+
 /** Makes what a tmpfiles file says. `absent` are the paths it makes that are not there yet, parents first. */
 export function createTmpfiles(file: string, absent: readonly string[]): Change {
   return {

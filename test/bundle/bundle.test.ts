@@ -95,6 +95,7 @@ function input(files: Parameters<typeof imageFiles>[0], more: Partial<BundleInpu
     files: imageFiles(files),
     assignments: new Map(),
     hostKind: (path) => (path === '/etc/hosts' ? 'file' : undefined),
+    overlay: false,
     ...more,
   }
 }
@@ -289,4 +290,24 @@ test('a variable that is set and that nothing uses is told of; one that is built
   ])
   const { notices } = prepareBundle(input(etcd, { assignments }))
   assert.deepEqual(notices, ["No template of the image uses the variable 'ETCD_LISTEN_CLIENT_URL' that was set"])
+})
+
+test('a writable root is an overlay that the service needs, and of --rootfs the tree itself', () => {
+  const text = JSON.stringify({ ociVersion: '1.0.2', process: { cwd: '/', args: ['x'] }, root: { path: 'rootfs' } })
+  const files = { '/exports/config.json': text, '/exports/manifest.json': '{"keepRootChanges": true}' }
+  const { mountUnit, dropIn } = service(files)
+  assert.deepEqual([mountUnit?.kind, mountUnit?.keepChanges], ['writable', true])
+  const unit = parseUnit(dropIn)
+  for (const key of ['BindsTo', 'After']) assert.equal(unitValue(unit, 'Unit', key), mountUnit?.name)
+  assert.equal(service({ '/exports/config.json': text }).mountUnit?.keepChanges, false)
+
+  const given = service(files, { rootfs: '/srv/my tree' })
+  assert.equal(given.mountUnit, undefined)
+  assert.match(given.dropIn, /^RequiresMountsFor=\/var\/lib\/forerun\/containers\/etcd.0 "\/srv\/my tree"$/m)
+})
+
+test('a read-only root is an overlay only where that was asked for', () => {
+  assert.equal(service(etcd).mountUnit, undefined)
+  const { mountUnit } = service(etcd, { overlay: true })
+  assert.deepEqual([mountUnit?.kind, mountUnit?.keepChanges], ['read-only', false])
 })

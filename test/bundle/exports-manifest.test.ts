@@ -11,6 +11,7 @@ test('every key is read, and unknown ones are passed over', () => {
       renameFiles: { '/usr/local/bin/etcdctl': '/usr/local/bin/$' + '{NAME}ctl' },
       noContainerService: true,
       useLinks: false,
+      keepRootChanges: true,
       someday: {},
     }),
   )
@@ -25,6 +26,7 @@ test('every key is read, and unknown ones are passed over', () => {
   assert.deepEqual([...manifest.renameFiles.keys()], ['/usr/local/bin/etcdctl'])
   assert.equal(manifest.noContainerService, true)
   assert.equal(manifest.useLinks, false)
+  assert.equal(manifest.keepRootChanges, true)
 })
 
 test('absent keys, also those that are null, have their defaults', () => {
@@ -35,6 +37,7 @@ test('absent keys, also those that are null, have their defaults', () => {
       renameFiles: new Map(),
       noContainerService: false,
       useLinks: true,
+      keepRootChanges: false,
     })
   }
 })

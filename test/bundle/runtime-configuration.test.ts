@@ -64,8 +64,6 @@ for (const [path, value, fault] of [
   ['root', undefined, 'root is missing'],
   ['root.path', undefined, 'root.path is missing'],
   ['root.path', '/srv/rootfs', 'root.path is "/srv/rootfs", wanted "rootfs"'],
-  ['root.readonly', false, 'root.readonly is false, wanted true'],
-  ['root.readonly', undefined, 'root.readonly is missing, wanted true'],
   ['hostname', 5, 'hostname is 5, wanted a string'],
   ['mounts', [{ type: 'proc' }], 'mounts[0].destination is missing'],
   ['mounts', [{ destination: '/a' }, { destination: '/b', options: 'ro' }], 'mounts[1].options is "ro", wanted a list'],

@@ -101,7 +101,7 @@ describe('a mistake is named with file and line', () => {
     [
       '[containers]\ncheckout=true',
       "forerun.conf:2: checkout cannot be 'true'",
-      /one of auto, reflink, hardlink, copy/,
+      /one of auto, reflink, hardlink, copy, overlay/,
     ],
     ['[runtime]\npath=./runc', "forerun.conf:2: path cannot be './runc'", /name or its absolute path/],
     ['[registry]\nretries=-1', "forerun.conf:2: retries cannot be '-1'", /from 0 to 100/],

@@ -16,7 +16,8 @@ const faulty = ['/usr/lib/forerun/node', '/opt/forerun.cjs']
 let image: string
 
 before(async () => {
-  lab = await installedHost()
+  // An overlay needs another file system than that of the host, which is one itself.
+  lab = await installedHost({ disks: { '/var/lib/forerun': 'tmpfs' } })
   await buildBundle(join(lab.host.root, 'opt'), { program: 'test/e2e/fault-main.ts' })
   image = await lab.push('full', everything())
   // The host's own folders of forerun, and the image in the store, are a part of every start.
@@ -24,13 +25,13 @@ before(async () => {
 })
 after(() => lab[Symbol.asyncDispose]())
 
-/** An image that needs every kind of change. */
+/** An image that needs every kind of change; its root is writable. */
 function everything() {
   const service = 'Type=exec\n'
-  const quick = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done']
+  const quick = ['sh', '-c', 'echo x >/written; trap "exit 0" TERM; while :; do sleep 0.05; done']
   return busyboxImage({
     exports: {
-      ...serviceExports(quick, { service }),
+      ...serviceExports(quick, { service, readonly: false }),
       // biome-ignore-start lint/suspicious/noTemplateCurlyInString: variables of the image's templates
       'tmpfiles.template': 'd ${STATE_DIRECTORY}/full/deep 0750 0 0 - -\n',
       'manifest.json': { version: '1.0', renameFiles: { '/usr/local/bin/tool': '/usr/local/bin/${NAME}-tool' } },
@@ -63,9 +64,12 @@ async function countChanges(verb: Verb): Promise<number> {
 /** Everything that a user could tell: files, and what systemd knows of the unit. */
 async function state() {
   const properties = ['LoadState', 'ActiveState', 'UnitFileState', 'NeedDaemonReload']
-  const unit = await lab.shell(`systemctl show -p ${properties.join(',')} full.service`)
+  const units = "full.service 'var-lib-forerun-containers-full.0-rootfs.mount'"
+  const shown = await lab.shell(
+    `systemctl show -p ${properties.join(',')} ${units}; grep -o '^overlay /var/lib/forerun/[^ ]*' /proc/self/mounts || true`,
+  )
   const files = lab.host.snapshot({ except: ['/var/lib/forerun/store', '/usr/lib/forerun'] })
-  return { files, unit: unit.split('\n').sort() }
+  return { files, unit: shown.split('\n').sort() }
 }
 
 type State = Awaited<ReturnType<typeof state>>
@@ -128,7 +132,9 @@ async function ended(verb: Verb, event: 'committed'): Promise<State> {
   return found
 }
 
-/** The time and the UUID of an installation are its own. */
+/** The time and the UUID of an installation are its own, and so is the UUID that the kernel gives to an upper folder. */
 function withoutInfo({ files, unit }: State): State {
-  return { unit, files: new Map([...files].filter(([path]) => path !== '/var/lib/forerun/containers/full.0/info')) }
+  const deployment = '/var/lib/forerun/containers/full.0'
+  const kept = [...files].filter(([path]) => path !== `${deployment}/info`)
+  return { unit, files: new Map(kept.map(([path, line]) => [path, line.replace(/ trusted\.overlay\.uuid=\S+/, '')])) }
 }

@@ -68,12 +68,19 @@ export function exportFiles(exports: Exports): LayerFiles {
   return files
 }
 
-/** The metadata of a service that runs these words as root, on the host's network, with a read-only root. */
+/** The metadata of a service that runs these words as root, on the host's network, by default with a read-only root. */
 export function serviceExports(
   args: readonly string[],
-  options: { env?: readonly string[]; mounts?: readonly object[]; unit?: string; service?: string } = {},
+  options: {
+    env?: readonly string[]
+    mounts?: readonly object[]
+    unit?: string
+    service?: string
+    readonly?: boolean
+    capabilities?: readonly string[]
+  } = {},
 ): { 'config.json.template': object; 'service.template': string } {
-  const { env = [], mounts = [], unit = '', service = '' } = options
+  const { env = [], mounts = [], unit = '', service = '', readonly = true, capabilities = [] } = options
   return {
     'config.json.template': {
       ociVersion: '1.0.2',
@@ -83,9 +90,9 @@ export function serviceExports(
         env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', ...env],
         cwd: '/',
         noNewPrivileges: true,
-        capabilities: { bounding: [], effective: [], permitted: [] },
+        capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
       },
-      root: { path: 'rootfs', readonly: true },
+      root: { path: 'rootfs', readonly },
       hostname: '$NAME',
       mounts: [...ordinaryMounts, ...mounts],
       linux: { namespaces: ['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },

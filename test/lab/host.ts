@@ -3,6 +3,7 @@ import { rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ControlGroup, controlGroup } from './cgroup.ts'
+import { type FileSystem, mountDisk } from './disk.ts'
 import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
 import { ensurePackages } from './packages.ts'
 import { type ExecOptions, type ExecResult, execute, type StartedProcess, started } from './process.ts'
@@ -58,6 +59,8 @@ export interface HostOptions {
   /** Accept a host that boots with failed units. Default false: boot throws, naming them. */
   readonly allowDegraded?: boolean
   readonly network?: 'shared' | 'own'
+  /** File systems of the host's own, by the path where they are mounted. They outlive a reboot, as disks do. */
+  readonly disks?: Readonly<Record<string, FileSystem>>
 }
 
 export interface HostExecOptions extends ExecOptions {
@@ -85,6 +88,7 @@ export async function bootHost(options: HostOptions = {}): Promise<LabHost> {
   try {
     await mountTree(folder, tree)
     await identify(join(folder, 'root'), name)
+    for (const [path, kind] of Object.entries(options.disks ?? {})) await mountDisk(folder, path, kind)
     const host = new NspawnHost({ name, folder, group, release, options })
     await host.boot()
     return host

@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import type { ForerunEvent } from '../../src/events.ts'
 import type { Change, ChangeHost } from '../../src/transaction/change.ts'
 import { makeDirectory, makeSymlink, removeEmpty, removeFile, rename, writeFile } from '../../src/transaction/files.ts'
-import { createTmpfiles, disable, enable, reload, start, stop } from '../../src/transaction/units.ts'
+import { createTmpfiles, disable, enable, mount, reload, start, stop, unmount } from '../../src/transaction/units.ts'
 
 const root = { mode: 0o644, uid: 0, gid: 0 }
 const folderOwner = { mode: 0o755, uid: 0, gid: 0 }
@@ -70,7 +70,7 @@ export function prepared(folder: string): { host: string; units: string; journal
   chmodSync(join(units, 'old.service'), 0o600)
   symlinkSync('../old.service', join(units, 'multi-user.target.wants', 'old.service'))
   mkdirSync(activeFolder(units))
-  writeFileSync(join(activeFolder(units), 'old.service'), '')
+  for (const unit of ['old.mount', 'old.service']) writeFileSync(join(activeFolder(units), unit), '')
   return { host, units, journal: join(folder, 'journal') }
 }
 
@@ -85,9 +85,11 @@ export function allKinds(host: string, units: string): Change[] {
     createTmpfiles('new.conf', [join(host, 'state'), join(host, 'state', 'deep')]),
     disable('old.service', { name: 'old', runtime: 'runc' }),
     reload('applied'),
+    unmount('old.mount'),
     stop('old.service', { name: 'old', runtime: 'runc' }),
     removeFile(join(units, 'old.service')),
     removeEmpty([join(host, 'state')]),
+    mount('new.mount'),
     enable('new.service', { name: 'new', runtime: 'runc' }),
     start('new.service', { name: 'new', runtime: 'runc' }),
   ]

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { SourceOptions } from '../../operations/context.ts'
 import type { InstallRequest, InstallResult } from '../../operations/install.ts'
+import { type CheckoutMethod, checkoutMethods } from '../../tree/checkout-method.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { collect, withPlatformOption, withSourceOptions } from './options.ts'
 
@@ -9,6 +10,7 @@ interface Options extends SourceOptions {
   set?: string[]
   runtime?: string
   rootfs?: string
+  checkout?: CheckoutMethod
   display?: boolean
   now?: boolean
   systemPackage: InstallRequest['systemPackage']
@@ -32,6 +34,12 @@ export function installCommand(session: Session): Command {
     .option('--set <KEY=VALUE>', 'give a template variable a value; may be repeated', collect)
     .option('--runtime <PATH>', 'the OCI runtime (default: that of the settings, else runc)')
     .option('--rootfs <DIR>', 'use the file system at DIR/rootfs or DIR, and make no checkout')
+    .addOption(
+      new Option(
+        '--checkout <METHOD>',
+        'how the files of the image come out of the store (default: that of the settings, else auto)',
+      ).choices(checkoutMethods),
+    )
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .addOption(
