@@ -5,6 +5,7 @@ import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'
 import { type CheckoutMethod, type PlaceObject, placeObjects } from './checkout-method.ts'
+import { reachFolder } from './long-path.ts'
 import { applyMetadata, filePath } from './metadata.ts'
 import { objectPath } from './object.ts'
 
@@ -27,7 +28,7 @@ export async function checkOut(
     signal: options.signal,
     yielded: performance.now(),
   }
-  await makeDirectory(checkout, target, tree)
+  await makeDirectory(checkout, { path: target, whole: target }, tree)
 }
 
 interface Checkout {
@@ -40,11 +41,17 @@ interface Checkout {
   yielded: number
 }
 
-async function makeDirectory(checkout: Checkout, path: ByteString, directory: DirectoryNode): Promise<void> {
+/** @param whole the path from the target on, also where `path`, by which the folder is reached, had to be shortened. */
+async function makeDirectory(
+  checkout: Checkout,
+  { path, whole }: { path: ByteString; whole: ByteString },
+  directory: DirectoryNode,
+): Promise<void> {
   await hearSignals(checkout)
   mkdirSync(filePath(path), 0o700)
+  using folder = reachFolder(path)
   for (const [name, node] of directory.children) {
-    const child = `${path}/${name}`
+    const child = { path: `${folder.path}/${name}`, whole: `${whole}/${name}` }
     if (node.kind === 'directory') await makeDirectory(checkout, child, node)
     else makeName(checkout, child, node)
   }
@@ -59,15 +66,20 @@ async function hearSignals(checkout: Checkout): Promise<void> {
   if (checkout.signal.aborted) throw new ForerunError('interrupted', 'interrupted during the checkout')
 }
 
-function makeName(checkout: Checkout, path: ByteString, node: Exclude<TreeNode, DirectoryNode>): void {
+function makeName(
+  checkout: Checkout,
+  { path, whole }: { path: ByteString; whole: ByteString },
+  node: Exclude<TreeNode, DirectoryNode>,
+): void {
   const earlier = checkout.placed.get(node)
   if (earlier !== undefined) {
-    linkSync(filePath(earlier), filePath(path))
+    using folder = reachFolder(earlier.slice(0, earlier.lastIndexOf('/')))
+    linkSync(filePath(`${folder.path}${earlier.slice(earlier.lastIndexOf('/'))}`), filePath(path))
     return
   }
   if (node.kind === 'file') placeFile(checkout, path, node)
   else makeNodeAt(path, node)
-  checkout.placed.set(node, path)
+  checkout.placed.set(node, whole)
 }
 
 function makeNodeAt(path: ByteString, node: Exclude<TreeNode, DirectoryNode | FileNode>): void {

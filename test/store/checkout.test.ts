@@ -94,6 +94,18 @@ describe('checkOut', () => {
     assert.equal(lstatSync(join(await checkedOut(folder.path, 'auto', false), 'large')).nlink, 1)
   })
 
+  it('says that capabilities are none when they are of no form that the kernel knows', () => {
+    using folder = scratch()
+    const broken = { ...metadata, xattrs: new Map([['security.capability', Buffer.from('none')]]) }
+    using staging = openStaging(folder.path)
+    using writer = layerWriter(folder.path, staging.openFolder())
+    assert.throws(() => writeFile(writer, 'ping', broken, Buffer.from('x')), {
+      name: 'ForerunError',
+      code: 'layer',
+      message: /'security\.capability' of 'ping' cannot be set \(EINVAL\)/,
+    })
+  })
+
   it('names the file whose object the store has lost', async () => {
     using folder = scratch()
     const store = join(folder.path, 'store')
