@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
-import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'
+import type { DirectoryNode, FileNode, ObjectId, TreeNode } from '../tree/node.ts'
 import { type CheckoutMethod, type PlaceObject, placeObjects } from './checkout-method.ts'
 import { reachFolder } from './long-path.ts'
 import { applyMetadata, filePath } from './metadata.ts'
@@ -24,6 +24,8 @@ export async function checkOut(
   const checkout: Checkout = {
     store,
     place: placeObjects(options.method, options.shared),
+    placeAnother: placeObjects(options.method === 'hardlink' ? 'copy' : options.method, false),
+    used: new Set(),
     placed: new Map(),
     signal: options.signal,
     yielded: performance.now(),
@@ -34,6 +36,10 @@ export async function checkOut(
 interface Checkout {
   readonly store: string
   readonly place: PlaceObject
+  /** For a second file that is just like one before: it is no hard link in the image, and must not become one. */
+  readonly placeAnother: PlaceObject
+  /** Objects that a file of this checkout is already. */
+  readonly used: Set<ObjectId>
   /** Where an inode lies already, for its further names. */
   readonly placed: Map<TreeNode, ByteString>
   readonly signal: AbortSignal
@@ -93,7 +99,9 @@ function makeNodeAt(path: ByteString, node: Exclude<TreeNode, DirectoryNode | Fi
 function placeFile(checkout: Checkout, path: ByteString, node: FileNode): void {
   const object = objectPath(checkout.store, node.object)
   try {
-    checkout.place(object, filePath(path), node.metadata)
+    const place = checkout.used.has(node.object) ? checkout.placeAnother : checkout.place
+    place(object, filePath(path), node.metadata)
+    checkout.used.add(node.object)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new ForerunError('store', `the store has lost the object of '${displayPath(path)}'`, {

@@ -29,8 +29,10 @@ export function layerStack(seed: number, { single = false }: { single?: boolean 
     const files = index === 0 && !single && chance.chance(0.5) ? mergedUsr(names, chance) : []
     const lower = new Map(names)
     const linked = new Set<string>()
+    const earlier = [...layers.flatMap((layer) => layer.files), ...files].filter(({ kind }) => kind === 'file')
     const more = 2 + chance.below(14)
-    for (let member = 0; member < more; member++) files.push(...someMember(chance, { names, lower, linked, single }))
+    for (let member = 0; member < more; member++)
+      files.push(...someMember(chance, { names, lower, linked, earlier, single }))
     if (chance.chance(0.5)) files.sort((one, other) => Number(isWhiteout(other)) - Number(isWhiteout(one)))
     layers.push({
       files,
@@ -55,6 +57,8 @@ interface Surroundings {
   readonly lower: Names
   /** Targets of hard links of this layer, which it must not remove then. */
   readonly linked: Set<string>
+  /** Files of the layers before, of which there may be another one just like it. */
+  readonly earlier: readonly TarFile[]
   readonly single: boolean
 }
 
@@ -183,6 +187,7 @@ function completed(chance: Random, file: TarFile, around: Surroundings): TarFile
   const path = spelled(chance, file.path, around)
   switch (file.kind) {
     case 'file':
+      if (around.earlier.length > 0 && chance.chance(0.1)) return { ...chance.pick(around.earlier), path }
       return fitting({ ...file, ...someContent(chance, around), path, xattrs: attributes(chance, 'file') })
     case 'directory':
       return { ...file, path: chance.chance(0.7) ? `${path}/` : path, xattrs: attributes(chance, 'directory') }
