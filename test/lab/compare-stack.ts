@@ -8,7 +8,7 @@ import { isWhiteout, type LayerStack, type StackLayer } from './layer-stack.ts'
 import { execute } from './process.ts'
 import { encodeArchive, type TarFile } from './tar-encoder.ts'
 import { readTree, type TreeName, treeDifferences, type WholeTree } from './tree-difference.ts'
-import { unpackImage } from './unpack-image.ts'
+import { unpackImage, unpackLayers } from './unpack-image.ts'
 
 /** What came of unpacking a stack with forerun and with a reference. */
 export interface Comparison {
@@ -20,7 +20,7 @@ export interface Comparison {
 }
 
 /**
- * Unpacks a stack by a pull of its layout and a checkout, and by `umoci raw unpack`. What is known of umoci 0.4.7, and is no
+ * Unpacks a stack into a store and by a checkout, and by `umoci raw unpack`. What is known of umoci 0.4.7, and is no
  * difference:
  *
  * - It reads neither zstd nor PAX global headers nor GNU's older sparse files. It gets plain archives without them, whose
@@ -31,12 +31,16 @@ export interface Comparison {
  *   specification has whiteouts apply to lower layers only. When that differs, it gets the whiteouts first (`reordered`);
  *   forerun still the order as it was.
  *
- * @param folder a scratch folder on a file system with all attributes; its store is used again by the next comparison.
+ * @param options.folder a scratch folder on a file system with all attributes; its store is used again by the next comparison.
+ * @param options.pulled whether the image is pulled from a layout, threads and all.
  */
-export async function compareWithUmoci(stack: LayerStack, folder: string): Promise<Comparison> {
+export async function compareWithUmoci(
+  stack: LayerStack,
+  { folder, pulled = false }: { folder: string; pulled?: boolean },
+): Promise<Comparison> {
   const started = BigInt(Date.now()) * 1_000_000n
   const [ours, theirs] = await Promise.all([
-    unpackedByForerun(stack, folder),
+    unpackedByForerun(stack, { folder, pulled }),
     unpackedByUmoci(
       stack.layers.map(({ files }) => files),
       folder,
@@ -53,10 +57,13 @@ export async function compareWithUmoci(stack: LayerStack, folder: string): Promi
 }
 
 /** As `compareWithUmoci` for a single layer without whiteouts, by GNU tar, which knows global headers and any time. */
-export async function compareWithTar(stack: LayerStack, folder: string): Promise<Comparison> {
+export async function compareWithTar(
+  stack: LayerStack,
+  { folder, pulled = false }: { folder: string; pulled?: boolean },
+): Promise<Comparison> {
   const [layer] = stack.layers
   if (layer === undefined || stack.layers.length > 1) throw new Error('GNU tar unpacks one layer')
-  const ours = await unpackedByForerun(stack, folder)
+  const ours = await unpackedByForerun(stack, { folder, pulled })
   const target = emptied(join(folder, 'reference'))
   mkdirSync(target)
   const words = ['--xattrs', '--xattrs-include=*', '--same-owner', '--numeric-owner', '-p', '-C', target, '-xf', '-']
@@ -98,12 +105,17 @@ const skippable = Buffer.from('532a4d180500000068656c6c6f', 'hex')
 /** The tree, or why there is none. */
 type Unpacked = WholeTree | string
 
-async function unpackedByForerun(stack: LayerStack, folder: string): Promise<Unpacked> {
+async function unpackedByForerun(
+  stack: LayerStack,
+  { folder, pulled }: { folder: string; pulled: boolean },
+): Promise<Unpacked> {
+  const layers = stack.layers.map(wildLayer)
   const layout = emptied(join(folder, 'ours-layout'))
-  await writeLayout(assembleImage(stack.layers.map(wildLayer)), layout, { tag: '1' })
   const target = emptied(join(folder, 'ours'))
+  if (pulled) await writeLayout(assembleImage(layers), layout, { tag: '1' })
   try {
-    await unpackImage(`oci:${layout}:1`, target, { folder, method: 'hardlink' })
+    if (pulled) await unpackImage(`oci:${layout}:1`, target, { folder, method: 'hardlink' })
+    else await unpackLayers(layers, target, { folder, method: 'hardlink' })
   } catch (error) {
     if (error instanceof ForerunError) return error.message
     throw error

@@ -15,11 +15,11 @@ import { execute } from './process.ts'
 import { type Random, random } from './random.ts'
 import { encodeArchive } from './tar-encoder.ts'
 import { readTree, treeDifferences } from './tree-difference.ts'
-import { unpackImage } from './unpack-image.ts'
+import { unpackImage, unpackLayers } from './unpack-image.ts'
 
 export interface FuzzReport {
   readonly cases: number
-  /** Of these, how many were pulled and checked out, too. */
+  /** Of these, how many were written and checked out, too. */
   readonly written: number
   /** By what came of it: `read`, or the code of the error. */
   readonly outcomes: Readonly<Record<string, number>>
@@ -44,16 +44,22 @@ const limits: LayerLimits = {
  * Reads layers that were changed by chance. Nothing but a ForerunError may come of it, no entry may leave the rules of
  * `tree/entry.ts`, and nothing may change beside the place where it is written.
  *
- * @param options.writeEvery of so many cases one is pulled over a whole layer, and checked out.
+ * @param options.writeEvery of so many cases one is unpacked over a whole layer, and checked out.
  * @param options.onCase told the seed before each case, for whoever watches that it ends.
+ * @param options.progress told with every 50,000 cases what has come of them.
  */
 export async function fuzzLayers(
   seeds: { from: number; count: number },
-  { writeEvery = 50, onCase = () => {} }: { writeEvery?: number; onCase?: (seed: number) => void } = {},
+  {
+    writeEvery = 50,
+    onCase = () => {},
+    progress = () => {},
+  }: { writeEvery?: number; onCase?: (seed: number) => void; progress?: (report: FuzzReport) => void } = {},
 ): Promise<FuzzReport> {
   const folder = mkdtempSync('/dev/shm/forerun-fuzz-')
   try {
     const originals = await originalArchives()
+    const base = originals[0] ?? Buffer.alloc(0)
     const canary = await plantCanary(folder)
     const before = readTree(canary)
     const outcomes: Record<string, number> = {}
@@ -61,6 +67,18 @@ export async function fuzzLayers(
     const memory: [rss: number, heap: number][] = []
     let written = 0
     let slowest = 0
+    const report = (cases: number): FuzzReport => {
+      const [[rss, heap] = megabytesInUse(), [endRss, endHeap] = megabytesInUse()] = memory
+      return {
+        cases,
+        written,
+        outcomes,
+        slowest: Math.round(slowest),
+        rss: [rss, endRss],
+        heap: [heap, endHeap],
+        failures,
+      }
+    }
     for (let index = 0; index < seeds.count && failures.length < 10; index++) {
       const seed = seeds.from + index
       onCase(seed)
@@ -70,7 +88,7 @@ export async function fuzzLayers(
       const isWritten = seed % writeEvery === 0
       const outcome = await outcomeOf(async () => {
         await readInMemory(chance, layer)
-        if (isWritten) await write(layer, originals[0] ?? Buffer.alloc(0), folder)
+        if (isWritten) await write(layer, { base, folder, pulled: written % 20 === 0 })
       })
       slowest = Math.max(slowest, performance.now() - begun)
       if (isWritten) written += 1
@@ -80,18 +98,10 @@ export async function fuzzLayers(
         const changes = treeDifferences(readTree(canary), before)
         if (changes.length > 0) failures.push(`up to seed ${seed}: changed outside the root: ${changes.join('; ')}`)
       }
+      if (index % 50_000 === 49_999) progress(report(index + 1))
       if (index === Math.floor(seeds.count / 10) || index === seeds.count - 1) memory.push(megabytesInUse())
     }
-    const [[rss, heap] = [0, 0], [endRss, endHeap] = [0, 0]] = memory
-    return {
-      cases: seeds.count,
-      written,
-      outcomes,
-      slowest: Math.round(slowest),
-      rss: [rss, endRss],
-      heap: [heap, endHeap],
-      failures,
-    }
+    return report(seeds.count)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -143,15 +153,20 @@ async function readInMemory(chance: Random, { blob, archive }: MutatedLayer): Pr
   await readLayer(pieces(blob, piece), identity, { receiver: strictReceiver(), limits })
 }
 
-/** Twice, as a base and over one, so that its links and whiteouts find something. */
-async function write({ blob, archive }: MutatedLayer, base: Buffer, folder: string): Promise<void> {
+/** Over a whole layer, so that its links and whiteouts find something; now and then by a pull with its threads. */
+async function write(
+  { blob, archive }: MutatedLayer,
+  { base, folder, pulled }: { base: Buffer; folder: string; pulled: boolean },
+): Promise<void> {
   const layout = join(folder, 'layout')
   const target = join(folder, 'root')
   const changed: Layer = { compression: 'none', diffId: sha256(archive), bytes: blob }
   const whole: Layer = { compression: 'none', diffId: sha256(base), bytes: base }
   try {
-    await writeLayout(assembleImage([whole, changed]), layout, { tag: '1' })
-    await unpackImage(`oci:${layout}:1`, target, { folder, limits, method: 'hardlink' })
+    if (pulled) {
+      await writeLayout(assembleImage([whole, changed]), layout, { tag: '1' })
+      await unpackImage(`oci:${layout}:1`, target, { folder, limits, method: 'hardlink' })
+    } else await unpackLayers([whole, changed], target, { folder, limits, method: 'hardlink' })
   } finally {
     for (const path of [layout, target, join(folder, 'store')]) rmSync(path, { recursive: true, force: true })
   }

@@ -41,11 +41,9 @@ interface WorkerData {
 
 if (!isMainThread && workerData?.seeds !== undefined) {
   const { seeds, state, writeEvery } = workerData as WorkerData
-  const onCase = (seed: number) => {
-    Atomics.store(state, 0, BigInt(seed))
-    if (seed % 50_000 === 0) process.stderr.write(`seed ${seed}\n`)
-  }
-  parentPort?.postMessage(await fuzzLayers(seeds, { onCase, writeEvery }))
+  const onCase = (seed: number) => void Atomics.store(state, 0, BigInt(seed))
+  const progress = (report: FuzzReport) => void process.stderr.write(`${JSON.stringify(report)}\n`)
+  parentPort?.postMessage(await fuzzLayers(seeds, { onCase, progress, writeEvery }))
 } else if (import.meta.main) {
   const { values } = parseArgs({
     options: {

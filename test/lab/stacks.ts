@@ -15,12 +15,12 @@ export interface StackReport {
 }
 
 /**
- * Compares the stacks of some seeds with the references; every tenth is a single layer for GNU tar. What differs is made
- * as small as leaving out layers and entries makes it.
+ * Compares the stacks of some seeds with the references; every tenth is a single layer for GNU tar, and every tenth
+ * is pulled from a layout. What differs is made as small as leaving out layers and entries makes it.
  */
 export async function compareStacks(
   seeds: { from: number; count: number; step?: number },
-  { progress = () => {}, mostFailures = 5 }: { progress?: (seed: number) => void; mostFailures?: number } = {},
+  { progress = () => {}, mostFailures = 5 }: { progress?: (report: StackReport) => void; mostFailures?: number } = {},
 ): Promise<StackReport> {
   const folder = mkdtempSync(join('/dev/shm', 'forerun-stacks-'))
   const verdicts = { equal: 0, 'both refuse': 0, reordered: 0, different: 0 }
@@ -34,8 +34,9 @@ export async function compareStacks(
       // Objects of earlier stacks in the store are part of the trial, but not without end.
       if (stacks % 500 === 499) rmSync(join(folder, 'store'), { recursive: true, force: true })
       const isForTar = seed % 10 === 0
+      const pulled = seed % 20 <= 1
       const stack = layerStack(seed, { single: isForTar })
-      const compared = (given: LayerStack) => (isForTar ? compareWithTar : compareWithUmoci)(given, folder)
+      const compared = (given: LayerStack) => (isForTar ? compareWithTar : compareWithUmoci)(given, { folder, pulled })
       const result = await compared(stack)
       stacks += 1
       byTar += isForTar ? 1 : 0
@@ -44,7 +45,7 @@ export async function compareStacks(
       if (result.verdict === 'different') {
         failures.push(`seed ${seed}:\n${await explained(stack, compared)}`)
       }
-      progress(seed)
+      progress({ stacks, names, verdicts, byTar, failures })
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -100,7 +101,7 @@ if (import.meta.main) {
   const begun = performance.now()
   const report = await compareStacks(
     { from, count, step },
-    { progress: (seed) => seed % 500 === 0 && process.stderr.write(`seed ${seed}\n`) },
+    { progress: (report) => report.stacks % 500 === 0 && process.stderr.write(`${JSON.stringify(report)}\n`) },
   )
   const seconds = (performance.now() - begun) / 1000
   const { failures, ...figures } = report
