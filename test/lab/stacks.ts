@@ -15,7 +15,7 @@ export interface StackReport {
 }
 
 /**
- * Compares the stacks of some seeds with the references; every tenth is a single layer for GNU tar, and every tenth
+ * Compares the stacks of some seeds with the references; every tenth is a single layer for GNU tar, and every twentieth
  * is pulled from a layout. What differs is made as small as leaving out layers and entries makes it.
  */
 export async function compareStacks(
@@ -34,7 +34,7 @@ export async function compareStacks(
       // Objects of earlier stacks in the store are part of the trial, but not without end.
       if (stacks % 500 === 499) rmSync(join(folder, 'store'), { recursive: true, force: true })
       const isForTar = seed % 10 === 0
-      const pulled = seed % 20 <= 1
+      const pulled = seed % 40 <= 1
       const stack = layerStack(seed, { single: isForTar })
       const compared = (given: LayerStack) => (isForTar ? compareWithTar : compareWithUmoci)(given, { folder, pulled })
       const result = await compared(stack)
