@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { ForerunError } from '../../src/errors.ts'
@@ -25,7 +26,7 @@ export interface FuzzReport {
   readonly outcomes: Readonly<Record<string, number>>
   /** Milliseconds of the longest case. */
   readonly slowest: number
-  /** MiB after a tenth of the cases and at the end. */
+  /** MiB after a tenth of the cases and at the end; of the heap with its buffers, once garbage has been collected. */
   readonly rss: readonly [number, number]
   readonly heap: readonly [number, number]
   /** With their seeds. */
@@ -46,7 +47,7 @@ const limits: LayerLimits = {
  *
  * @param options.writeEvery of so many cases one is unpacked over a whole layer, and checked out.
  * @param options.onCase told the seed before each case, for whoever watches that it ends.
- * @param options.progress told with every 50,000 cases what has come of them.
+ * @param options.progress told with every 10,000 cases what has come of them.
  */
 export async function fuzzLayers(
   seeds: { from: number; count: number },
@@ -98,8 +99,10 @@ export async function fuzzLayers(
         const changes = treeDifferences(readTree(canary), before)
         if (changes.length > 0) failures.push(`up to seed ${seed}: changed outside the root: ${changes.join('; ')}`)
       }
-      if (index % 50_000 === 49_999) progress(report(index + 1))
-      if (index === Math.floor(seeds.count / 10) || index === seeds.count - 1) memory.push(megabytesInUse())
+      if (index % 1000 === 999 || index === seeds.count - 1) await collectGarbage()
+      if (index % 10_000 === 9999) progress(report(index + 1))
+      if (index === Math.floor(seeds.count / 10 / 1000) * 1000 + 999 || index === seeds.count - 1)
+        memory.push(megabytesInUse())
     }
     return report(seeds.count)
   } finally {
@@ -225,9 +228,17 @@ function sha256(bytes: Buffer): `sha256:${string}` {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-function megabytesInUse(): [rss: number, heap: number] {
+/** Buffers wait for a collection that this much memory does not bring about soon: what is left then has been kept. */
+async function collectGarbage(): Promise<void> {
   setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
-  const { rss, heapUsed } = process.memoryUsage()
-  return [Math.round(rss / 1024 ** 2), Math.round(heapUsed / 1024 ** 2)]
+  const collect: () => void = runInNewContext('gc')
+  for (let round = 0; round < 3; round++) {
+    collect()
+    await nextTurn()
+  }
+}
+
+function megabytesInUse(): [rss: number, heap: number] {
+  const { rss, heapUsed, arrayBuffers } = process.memoryUsage()
+  return [Math.round(rss / 1024 ** 2), Math.round((heapUsed + arrayBuffers) / 1024 ** 2)]
 }
