@@ -75,6 +75,8 @@ function someMember(chance: Random, around: Surroundings): TarFile[] {
   if (!single && chance.chance(0.18)) return someWhiteout(chance, around)
   if (!single && chance.chance(0.03)) return [enter(names, { ...someFile(chance, './'), kind: 'directory' })]
   const path = somePath(chance, around)
+  // umoci makes no path that is too long for a system call.
+  if (placeOf(names, path).length > 3500) return []
   const file = { ...someFile(chance, path), kind: chance.pick(kinds) }
   const replaced = names.get(placeOf(names, path))
   if (single && (!isForTar(file, replaced) || cleaned(path) !== path || isBelowNoFolder(names, path))) return []
@@ -162,6 +164,8 @@ function someWhiteout(chance: Random, { names, lower, linked }: Surroundings): T
   }
   const path = chance.chance(0.9) ? chance.pick(inFolders)[0] : joined(chance.pick(inFolders)[0], someName(chance))
   const slash = path.lastIndexOf('/')
+  // umoci refuses a whiteout that links lead to without end, where there is nothing to remove.
+  if ([names, lower].some((some) => isEndless(some, path.slice(0, Math.max(slash, 0))))) return []
   // A name of the longest kind has no room for a prefix.
   const name = path.slice(slash + 1).slice(0, 251)
   if ([...linked].some((target) => target === path || target.startsWith(`${path}/`))) return []
@@ -302,9 +306,20 @@ function placeOf(names: Names, path: string): string {
 }
 
 function resolved(names: Names, path: string): string {
+  return followed(names, path).place
+}
+
+function isEndless(names: Names, path: string): boolean {
+  return followed(names, path).links > mostLinks
+}
+
+const mostLinks = 20
+
+function followed(names: Names, path: string): { place: string; links: number } {
   let rest = cleaned(path).split('/')
   let place = ''
-  for (let links = 0; rest.length > 0; ) {
+  let links = 0
+  while (rest.length > 0) {
     const [part = '', ...others] = rest
     rest = others
     if (part === '' || part === '.') continue
@@ -314,13 +329,13 @@ function resolved(names: Names, path: string): string {
     }
     const next = joined(place, part)
     const found = names.get(next)
-    if (found?.kind !== 'symlink' || ++links > 20) place = next
+    if (found?.kind !== 'symlink' || ++links > mostLinks) place = next
     else {
       if (found.target?.startsWith('/')) place = ''
       rest = [...(found.target ?? '').split('/'), ...rest]
     }
   }
-  return place
+  return { place, links }
 }
 
 function cleaned(path: string): string {

@@ -57,7 +57,11 @@ async function explained(stack: LayerStack, compared: (stack: LayerStack) => Pro
   const smallest = await shrunk(stack, async (given) => (await compared(given)).verdict === 'different')
   const { differences } = await compared(smallest)
   const layers = smallest.layers.flatMap(({ files }, index) => files.map((file) => `layer ${index}: ${shown(file)}`))
-  return [...differences, ...layers].map((line) => `  ${line}`).join('\n')
+  return [...differences, ...layers].map((line) => `  ${shortened(line)}`).join('\n')
+}
+
+function shortened(line: string): string {
+  return line.length < 1000 ? line : `${line.slice(0, 500)} … ${line.slice(-400)}`
 }
 
 function shown(value: unknown): string {
