@@ -8,6 +8,7 @@ import { isWhiteout, type LayerStack, type StackLayer } from './layer-stack.ts'
 import { execute } from './process.ts'
 import { encodeArchive, type TarFile } from './tar-encoder.ts'
 import { readTree, type TreeName, treeDifferences, type WholeTree } from './tree-difference.ts'
+import type { Umoci } from './umoci.ts'
 import { unpackImage, unpackLayers } from './unpack-image.ts'
 
 /** What came of unpacking a stack with forerun and with a reference. */
@@ -36,14 +37,14 @@ export interface Comparison {
  */
 export async function compareWithUmoci(
   stack: LayerStack,
-  { folder, pulled = false }: { folder: string; pulled?: boolean },
+  { folder, umoci, pulled = false }: { folder: string; umoci: Umoci; pulled?: boolean },
 ): Promise<Comparison> {
   const started = BigInt(Date.now()) * 1_000_000n
   const [ours, theirs] = await Promise.all([
     unpackedByForerun(stack, { folder, pulled }),
     unpackedByUmoci(
       stack.layers.map(({ files }) => files),
-      folder,
+      { folder, umoci },
     ),
   ])
   const first = compare(ours, theirs, { started })
@@ -52,7 +53,7 @@ export async function compareWithUmoci(
     ...files.filter(isWhiteout),
     ...files.filter((file) => !isWhiteout(file)),
   ])
-  const second = compare(ours, await unpackedByUmoci(whiteoutsFirst, folder), { started })
+  const second = compare(ours, await unpackedByUmoci(whiteoutsFirst, { folder, umoci }), { started })
   return second.verdict === 'different' ? first : { ...second, verdict: 'reordered' }
 }
 
@@ -123,7 +124,10 @@ async function unpackedByForerun(
   return readTree(target)
 }
 
-async function unpackedByUmoci(layers: readonly (readonly TarFile[])[], folder: string): Promise<Unpacked> {
+async function unpackedByUmoci(
+  layers: readonly (readonly TarFile[])[],
+  { folder, umoci }: { folder: string; umoci: Umoci },
+): Promise<Unpacked> {
   const layout = emptied(join(folder, 'reference-layout'))
   const plain = layers.map((files): Layer => {
     const bytes = encodeArchive(files.map(withKnownSparse), { globals: false })
@@ -131,10 +135,8 @@ async function unpackedByUmoci(layers: readonly (readonly TarFile[])[], folder: 
   })
   await writeLayout(assembleImage(plain), layout, { tag: '1' })
   const target = emptied(join(folder, 'reference'))
-  const { status, stdout, stderr } = await execute(['umoci', 'raw', 'unpack', '--image', `${layout}:1`, target], {
-    check: false,
-  })
-  return status === 0 ? readTree(target) : stderr + stdout
+  const complaint = await umoci.unpack(`${layout}:1`, target)
+  return complaint ?? readTree(target)
 }
 
 function withKnownSparse(file: TarFile): TarFile {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Comparison, compareWithTar, compareWithUmoci } from './compare-stack.ts'
 import { type LayerStack, layerStack } from './layer-stack.ts'
+import { openUmoci } from './umoci.ts'
 
 /** What many stacks came to. */
 export interface StackReport {
@@ -23,6 +24,7 @@ export async function compareStacks(
   { progress = () => {}, mostFailures = 5 }: { progress?: (report: StackReport) => void; mostFailures?: number } = {},
 ): Promise<StackReport> {
   const folder = mkdtempSync(join('/dev/shm', 'forerun-stacks-'))
+  await using umoci = openUmoci()
   const verdicts = { equal: 0, 'both refuse': 0, reordered: 0, different: 0 }
   const failures: string[] = []
   let names = 0
@@ -36,7 +38,8 @@ export async function compareStacks(
       const isForTar = seed % 10 === 0
       const pulled = seed % 40 <= 1
       const stack = layerStack(seed, { single: isForTar })
-      const compared = (given: LayerStack) => (isForTar ? compareWithTar : compareWithUmoci)(given, { folder, pulled })
+      const compared = (given: LayerStack) =>
+        (isForTar ? compareWithTar : compareWithUmoci)(given, { folder, umoci, pulled })
       const result = await compared(stack)
       stacks += 1
       byTar += isForTar ? 1 : 0
