@@ -35,7 +35,7 @@ export type HostFile =
 /**
  * Where each file under `/exports/hostfs` goes, renamed and rendered as the manifest says; parents first.
  *
- * @throws ForerunError `exports` when a new name is no place beneath the root, or two files have one place; `template`
+ * @throws ForerunError `exports` when a new name is no place beneath the root or too long, or two files have one place; `template`
  * when a name or content cannot be rendered.
  */
 export function planHostFiles(files: ImageFiles, manifest: ExportsManifest, values: Values): HostFile[] {
@@ -45,6 +45,7 @@ export function planHostFiles(files: ImageFiles, manifest: ExportsManifest, valu
   for (const file of files.hostFiles()) {
     const original = hostPath(file.path)
     const path = rename(original)
+    if (path.length > longestPath) throw tooLong(path)
     const earlier = planned.get(path)
     if (earlier?.kind === 'directory' && file.kind === 'directory') continue
     if (earlier !== undefined) throw collision(path)
@@ -115,6 +116,14 @@ function sourcePath(path: ByteString): ByteString {
 function parents(path: ByteString): ByteString[] {
   const parts = path.split('/').slice(1, -1)
   return parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}`)
+}
+
+/** What one system call takes, less what a file is called before it is complete. */
+const longestPath = 4000
+
+function tooLong(path: ByteString): ForerunError {
+  const message = `A host file of the image has a path of ${path.length} bytes: '${displayPath(path.slice(0, 40))}…'`
+  return new ForerunError('exports', message, { hint: `Programs on a host reach no more than ${longestPath} bytes.` })
 }
 
 function collision(path: ByteString): ForerunError {

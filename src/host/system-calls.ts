@@ -57,17 +57,21 @@ export function setExtendedAttributeOfOpenFile(fd: number, name: Buffer, value: 
 export function extendedAttributes(path: Buffer): Map<string, Buffer> {
   const attributes = new Map<string, Buffer>()
   const name = terminated(path)
-  const names = Buffer.alloc(65_536)
+  answer ??= Buffer.alloc(65_536)
+  const names = answer
   const length = calls().llistxattr(name, names, names.length)
   check('llistxattr', length, path)
   for (const attribute of names.toString('latin1', 0, length).split('\0').slice(0, -1)) {
-    const value = Buffer.alloc(65_536)
+    const value = answer
     const size = calls().lgetxattr(name, Buffer.from(`${attribute}\0`, 'latin1'), value, value.length)
     check('lgetxattr', size, path)
     attributes.set(attribute, Buffer.from(value.subarray(0, size)))
   }
   return attributes
 }
+
+/** The kernel's most for a list of names, and for a value. Used again: asking for every file of a tree is common. */
+let answer: Buffer | undefined
 
 /** Makes a device node: mknod(2). `type` is `constants.S_IFCHR`, `S_IFBLK` or `S_IFIFO`; permissions follow the umask. */
 export function makeNode(path: Buffer, type: number, major: number, minor: number): void {

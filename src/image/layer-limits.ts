@@ -9,7 +9,7 @@ export interface LayerLimits {
   readonly fileSize: number
   /** Bytes of the uncompressed archive, and of the holes of its sparse files. */
   readonly layerSize: number
-  /** Bytes of a path or of a link's target. */
+  /** Bytes of a path or of a link's target. More than the 4,095 bytes of one system call can be made in a checkout. */
   readonly pathLength: number
   /** Parts of a path. */
   readonly pathDepth: number
@@ -27,7 +27,7 @@ export const defaultLayerLimits: LayerLimits = {
   entries: 1_000_000,
   fileSize: 64 * 1024 ** 3,
   layerSize: 128 * 1024 ** 3,
-  pathLength: 4095,
+  pathLength: 32 * 1024,
   pathDepth: 256,
   extendedHeaderSize: 1024 ** 2,
   xattrs: 256,

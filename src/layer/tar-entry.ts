@@ -142,11 +142,27 @@ function linkTarget(
 ): ByteString {
   if (kind !== 'symlink' && kind !== 'hardlink') return ''
   if (link === '') throw new LayerFault(`${subject}, a ${kind} to nothing`)
+  if (kind === 'symlink') {
+    checkSymlinkTarget(link, { subject, limits })
+    return link
+  }
   const target = archivePath(link, limits)
-  if (kind === 'symlink') return link
   if (target === '') throw new LayerFault(`${subject}, a hardlink to the root directory`)
   return target
 }
+
+/** What the kernel takes; the parts of it matter only to who follows it. */
+function checkSymlinkTarget(target: ByteString, { subject, limits }: { subject: string; limits: LayerLimits }): void {
+  if (target.length > limits.pathLength) {
+    throw new LayerFault(`${subject}, a symlink to ${target.length} bytes (${limits.pathLength} are allowed)`, {
+      limit: 'pathLength',
+    })
+  }
+  if (target.length > longestTarget) throw new LayerFault(`${subject}, a symlink to ${target.length} bytes`)
+}
+
+/** PATH_MAX of Linux without the terminating NUL. */
+const longestTarget = 4095
 
 function checkedAttributes(
   subject: string,

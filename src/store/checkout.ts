@@ -4,8 +4,9 @@ import { ForerunError } from '../errors.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { type ByteString, byteString, displayPath, pathBytes } from '../tree/entry.ts'
-import type { DirectoryNode, FileNode, TreeNode } from '../tree/node.ts'
+import type { DirectoryNode, FileNode, ObjectId, TreeNode } from '../tree/node.ts'
 import { type PlaceObject, placeObjects } from './checkout-method.ts'
+import { reachFolder } from './long-path.ts'
 import { applyMetadata, filePath } from './metadata.ts'
 import { objectPath } from './object.ts'
 
@@ -25,16 +26,22 @@ export async function checkOut(
   const checkout: Checkout = {
     store,
     place: placeObjects(options.method, options.shared),
+    placeAnother: placeObjects(options.method === 'hardlink' ? 'copy' : options.method, false),
+    used: new Set(),
     placed: new Map(),
     signal: options.signal,
     yielded: performance.now(),
   }
-  await makeDirectory(checkout, target, tree)
+  await makeDirectory(checkout, { path: target, whole: target }, tree)
 }
 
 interface Checkout {
   readonly store: string
   readonly place: PlaceObject
+  /** For a second file that is just like one before: it is no hard link in the image, and must not become one. */
+  readonly placeAnother: PlaceObject
+  /** Objects that a file of this checkout is already. */
+  readonly used: Set<ObjectId>
   /** Where an inode lies already, for its further names. */
   readonly placed: Map<TreeNode, ByteString>
   readonly signal: AbortSignal
@@ -42,11 +49,17 @@ interface Checkout {
   yielded: number
 }
 
-async function makeDirectory(checkout: Checkout, path: ByteString, directory: DirectoryNode): Promise<void> {
+/** @param whole the path from the target on, also where `path`, by which the folder is reached, had to be shortened. */
+async function makeDirectory(
+  checkout: Checkout,
+  { path, whole }: { path: ByteString; whole: ByteString },
+  directory: DirectoryNode,
+): Promise<void> {
   await hearSignals(checkout)
   mkdirSync(filePath(path), 0o700)
+  using folder = reachFolder(path)
   for (const [name, node] of directory.children) {
-    const child = `${path}/${name}`
+    const child = { path: `${folder.path}/${name}`, whole: `${whole}/${name}` }
     if (node.kind === 'directory') await makeDirectory(checkout, child, node)
     else makeName(checkout, child, node)
   }
@@ -61,15 +74,20 @@ async function hearSignals(checkout: Checkout): Promise<void> {
   if (checkout.signal.aborted) throw new ForerunError('interrupted', 'interrupted during the checkout')
 }
 
-function makeName(checkout: Checkout, path: ByteString, node: Exclude<TreeNode, DirectoryNode>): void {
+function makeName(
+  checkout: Checkout,
+  { path, whole }: { path: ByteString; whole: ByteString },
+  node: Exclude<TreeNode, DirectoryNode>,
+): void {
   const earlier = checkout.placed.get(node)
   if (earlier !== undefined) {
-    linkSync(filePath(earlier), filePath(path))
+    using folder = reachFolder(earlier.slice(0, earlier.lastIndexOf('/')))
+    linkSync(filePath(`${folder.path}${earlier.slice(earlier.lastIndexOf('/'))}`), filePath(path))
     return
   }
   if (node.kind === 'file') placeFile(checkout, path, node)
   else makeNodeAt(path, node)
-  checkout.placed.set(node, path)
+  checkout.placed.set(node, whole)
 }
 
 function makeNodeAt(path: ByteString, node: Exclude<TreeNode, DirectoryNode | FileNode>): void {
@@ -83,7 +101,9 @@ function makeNodeAt(path: ByteString, node: Exclude<TreeNode, DirectoryNode | Fi
 function placeFile(checkout: Checkout, path: ByteString, node: FileNode): void {
   const object = objectPath(checkout.store, node.object)
   try {
-    checkout.place(object, filePath(path), node.metadata)
+    const place = checkout.used.has(node.object) ? checkout.placeAnother : checkout.place
+    place(object, filePath(path), node.metadata)
+    checkout.used.add(node.object)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new ForerunError('store', `the store has lost the object of '${displayPath(path)}'`, {

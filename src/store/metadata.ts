@@ -21,7 +21,7 @@ export function filePath(path: ByteString): string | Buffer {
  * Gives a name its owner, mode, extended attributes and modification time, in the order in which none undoes another:
  * a change of owner clears setuid and file capabilities, and everything changes times. Never follows a symbolic link.
  *
- * @throws ForerunError `store` where the file system cannot hold an extended attribute.
+ * @throws ForerunError `store` where the file system cannot hold an extended attribute, `layer` where nothing could.
  */
 export function applyMetadata(path: ByteString, metadata: Metadata, options: { symlink: boolean }): void {
   const name = filePath(path)
@@ -75,11 +75,22 @@ function orUnsupported(path: ByteString, attribute: ByteString, set: () => void)
     set()
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
-    if (code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'EPERM') throw cause
     const message = `the extended attribute '${displayPath(attribute)}' of '${displayPath(path)}' cannot be set (${code})`
-    throw new ForerunError('store', message, {
-      cause,
-      hint: 'Put the store on a file system with extended attributes, such as ext4, XFS or btrfs.',
-    })
+    if (code !== undefined && malformed.has(code)) {
+      throw new ForerunError('layer', message, { cause, hint: 'The image is malformed: have it built anew.' })
+    }
+    if (code !== undefined && unsupported.has(code)) {
+      throw new ForerunError('store', message, {
+        cause,
+        hint: 'Put the store on a file system with extended attributes, such as ext4, XFS or btrfs.',
+      })
+    }
+    throw cause
   }
 }
+
+/** A value that is not what its name says, such as capabilities; a name that is too long. */
+const malformed = new Set(['EINVAL', 'ERANGE'])
+
+/** `E2BIG`: more than this file system stores; other reasons for it were limits of the layer. */
+const unsupported = new Set(['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'E2BIG'])

@@ -83,3 +83,10 @@ test('two files at one place are refused, also a file where another needs a dire
 test('two directories may become one', () => {
   assert.deepEqual(paths({ 'a/': '', 'a/x': '', 'b/': '', 'b/y': '' }, { '/a': '/b' }), ['/b', '/b/x', '/b/y'])
 })
+
+test('a path that is longer than programs can use is refused', () => {
+  assert.throws(() => plan({ [`${'long/'.repeat(800)}x`]: '' }), {
+    code: 'exports',
+    message: /A host file of the image has a path of 4002 bytes: '\/long\//,
+  })
+})

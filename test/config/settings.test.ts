@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
@@ -125,4 +125,12 @@ describe('a mistake is named with file and line', () => {
     mkdirSync(join(root, main), { recursive: true })
     assert.throws(() => readSettings({ root }), { code: 'settings', message: /^cannot read .*forerun\.conf: EISDIR/ })
   })
+})
+
+test('the manual tells of every limit', () => {
+  const manual = readFileSync(join(import.meta.dirname, '../../packaging/man/forerun.1'), 'utf8').replaceAll('\\-', '-')
+  for (const limit of Object.keys(defaultLayerLimits)) {
+    const name = limit.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    assert.match(manual, new RegExp(`\n[.]B ${name}\n.*Default [0-9]+[KMG]?[.]\n`), limit)
+  }
 })

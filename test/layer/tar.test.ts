@@ -413,6 +413,7 @@ describe('what is malformed is refused', () => {
     refuses([member({ name: '/' })], /a file without a name/)
     refuses([member({ name: 'x', type: '1', link: '/' })], /hardlink to the root/)
     refuses([member({ name: 'x', type: '2' })], /'x', a symlink to nothing/)
+    refuses([pax([['linkpath', '../'.repeat(1400)]]), member({ name: 'x', type: '2' })], /'x', a symlink to 4200 bytes/)
     refuses([pax([['path', 'n'.repeat(256)]]), after], /a file name of 256 bytes/)
   })
 })
@@ -455,6 +456,8 @@ describe('limits', () => {
   test('paths', () => {
     refusesOver({ pathLength: 4 }, /a path of 5 bytes/, file)
     refusesOver({ pathDepth: 2 }, /a path of 3 parts/, file)
+    const link = member({ name: 'x', type: '2', link: 'abcde' })
+    refusesOver({ pathLength: 4 }, /'x', a symlink to 5 bytes \(4 are allowed\)/, link)
   })
   test('extended headers, also all global ones together', () => {
     refusesOver({ extendedHeaderSize: 50 }, /an extended header of/, pax([['comment', 'x'.repeat(60)]]))

@@ -89,9 +89,39 @@ describe('checkOut', () => {
     assert.equal(lstatSync(join(await checkedOut(copied.path, 'copy'), 'large')).nlink, 1)
   })
 
+  for (const method of ['auto', 'hardlink', 'copy'] as const) {
+    it(`gives files that are alike, and are no hard links in the image, inodes of their own by ${method}`, async () => {
+      using folder = scratch()
+      const store = join(folder.path, 'store')
+      using staging = openStaging(store)
+      using writer = layerWriter(store, staging.openFolder())
+      for (const path of ['one', 'other']) writeFile(writer, path, plain, Buffer.from('alike'))
+      writer.entry({ kind: 'hardlink', path: 'link', metadata: plain, target: 'other' })
+      staging.commit()
+      const target = join(folder.path, 'rootfs')
+      const signal = new AbortController().signal
+      await checkOut(store, mergeLayers([writer.entries]), { target, method, shared: true, signal })
+      const inode = (name: string) => lstatSync(join(target, name)).ino
+      assert.notEqual(inode('one'), inode('other'))
+      assert.equal(inode('other'), inode('link'))
+    })
+  }
+
   it('does not share inodes by auto when the root is to be writable', async () => {
     using folder = scratch()
     assert.equal(lstatSync(join(await checkedOut(folder.path, 'auto', false), 'large')).nlink, 1)
+  })
+
+  it('says that capabilities are none when they are of no form that the kernel knows', () => {
+    using folder = scratch()
+    const broken = { ...metadata, xattrs: new Map([['security.capability', Buffer.from('none')]]) }
+    using staging = openStaging(folder.path)
+    using writer = layerWriter(folder.path, staging.openFolder())
+    assert.throws(() => writeFile(writer, 'ping', broken, Buffer.from('x')), {
+      name: 'ForerunError',
+      code: 'layer',
+      message: /'security\.capability' of 'ping' cannot be set \(EINVAL\)/,
+    })
   })
 
   it('names the file whose object the store has lost', async () => {
