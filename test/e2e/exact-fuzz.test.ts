@@ -12,6 +12,6 @@ test(`damaged and hostile layers by chance are read or refused, and touch nothin
   t.diagnostic(JSON.stringify(figures))
   assert.deepEqual(failures, [], failures.join('\n'))
   const { rss, heap, slowest } = figures
-  assert.ok(rss[1] - rss[0] < 100 && heap[1] - heap[0] < 20, `memory grows: ${rss} and ${heap} MiB`)
-  assert.ok(slowest < 30_000, `a case took ${slowest} ms`)
+  assert.ok(rss[1] - rss[0] < 200 && heap[1] - heap[0] < 20, `memory grows: ${rss} and ${heap} MiB`)
+  assert.ok(slowest < 5000, `a case took ${slowest} ms of the processor`)
 })
