@@ -22,7 +22,7 @@ export interface FetchedLayers {
   /** The blobs that were fetched. */
   readonly blobs: readonly Digest[]
   /** Encoded trees by diff id, of the layers that the store lacked. Their objects wait in the staging. */
-  readonly trees: ReadonlyMap<Digest, Buffer>
+  readonly trees: ReadonlyMap<Digest, Uint8Array>
   /** Bytes of all files of all layers, stored ones too. */
   readonly size: number
 }
@@ -36,7 +36,7 @@ export async function fetchLayers(
   work: { source: ImageSource; staging: Staging; keep: boolean; context: Context },
 ): Promise<FetchedLayers> {
   const { source, context } = work
-  const trees = new Map<Digest, Buffer>()
+  const trees = new Map<Digest, Uint8Array>()
   const needed = neededLayers(image, context)
   const { wanted } = needed
   let { size } = needed
@@ -50,7 +50,7 @@ export async function fetchLayers(
   const turns = openTurns(importsAtATime())
   const fetch = async (layer: Layer, signal: AbortSignal) => {
     const unpacked = await fetchLayer(layer, { ...work, threads, turns, signal })
-    trees.set(layer.diffId, Buffer.from(unpacked.tree.buffer))
+    trees.set(layer.diffId, unpacked.tree)
     size += unpacked.size
   }
   await sideBySide(wanted, fetch, { width, signal: context.signal })

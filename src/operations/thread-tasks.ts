@@ -29,8 +29,8 @@ function decompressLayer(work: {
 }
 
 export interface UnpackedLayer {
-  /** As `encodeLayerTree` makes it. */
-  readonly tree: Uint8Array<ArrayBuffer>
+  /** As `encodeLayerTree` makes it; with a memory of its own, which is handed over. */
+  readonly tree: Uint8Array
   /** Bytes of all files. */
   readonly size: number
 }
@@ -50,5 +50,5 @@ function unpackLayer(work: {
   for (let bytes = receive(); bytes !== undefined; bytes = receive()) reader.write(bytes)
   reader.end()
   const size = writer.entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0)
-  return { tree: new Uint8Array(encodeLayerTree(writer.entries)), size }
+  return { tree: encodeLayerTree(writer.entries), size }
 }

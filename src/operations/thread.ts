@@ -10,7 +10,10 @@ export interface ThreadRequest {
 
 export type ThreadAnswer = { readonly result: unknown } | { readonly failure: ThreadFailure }
 
-parentPort?.on('message', ({ task, work }: ThreadRequest) => parentPort?.postMessage(answer(task, work)))
+parentPort?.on('message', ({ task, work }: ThreadRequest) => {
+  const message = answer(task, work)
+  parentPort?.postMessage(message, 'result' in message ? buffersOf(message.result) : [])
+})
 
 function answer(task: keyof ThreadTasks, work: never): ThreadAnswer {
   try {
@@ -18,4 +21,10 @@ function answer(task: keyof ThreadTasks, work: never): ThreadAnswer {
   } catch (error) {
     return { failure: encodeFailure(error) }
   }
+}
+
+/** Of a task's result: handed over, not copied. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  if (typeof result !== 'object' || result === null) return []
+  return Object.values(result).flatMap((value) => (value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : []))
 }

@@ -18,7 +18,7 @@ export function openThreads(): Threads {
   const free: Worker[] = []
 
   function start(): Worker {
-    const worker = new Worker(threadFile)
+    const worker = new Worker(threadFile, { resourceLimits: { maxYoungGenerationSizeMb: youngGeneration } })
     all.push(worker)
     return worker
   }
@@ -38,6 +38,9 @@ export function openThreads(): Threads {
     },
   }
 }
+
+/** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */
+const youngGeneration = 8
 
 /** The same place in the sources and in the bundle. */
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)

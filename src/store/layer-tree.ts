@@ -9,13 +9,13 @@ import type { StoredEntry } from '../tree/merge.ts'
 import { objectPath } from './object.ts'
 
 /** The tree of a layer as its file holds it: a checksum, a line that tells the format, and JSON. */
-export function encodeLayerTree(entries: readonly StoredEntry[]): Buffer {
+export function encodeLayerTree(entries: readonly StoredEntry[]): Uint8Array {
   const body = `${header}\n${JSON.stringify(entries.map(toJson))}\n`
-  return Buffer.from(`${hash('sha256', body)}\n${body}`)
+  return new TextEncoder().encode(`${hash('sha256', body)}\n${body}`)
 }
 
 /** Keeps the encoded tree of a verified layer, durably. Its objects must be in the store. */
-export function writeLayerTree(store: string, diffId: Digest, encoded: Buffer): void {
+export function writeLayerTree(store: string, diffId: Digest, encoded: Uint8Array): void {
   mkdirSync(layersFolder(store), { recursive: true, mode: 0o700 })
   writeFileDurably(layerTreePath(store, diffId), encoded, { mode: 0o600 })
 }
