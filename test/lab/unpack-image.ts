@@ -48,7 +48,7 @@ export async function unpackLayers(
   const store = join(folder, 'store')
   const limits = { ...defaultLayerLimits, ...options.limits }
   using staging = openStaging(store)
-  const trees = new Map<Digest, Buffer>()
+  const trees = new Map<Digest, Uint8Array>()
   for (const { bytes, diffId } of layers) {
     const descriptor = { digest: sha256(bytes) as Digest, size: bytes.length }
     using receiver = layerWriter(store, staging.openFolder())
