@@ -17,7 +17,10 @@ export type Archives = string
  * have many files, and large ones), `top` (one small file); and `changed`, of some 4 MB, to be put in the place of `top`.
  */
 export async function debianArchives(): Promise<Archives> {
-  const [base, applications] = [await debianTree(basePackages), await debianTree(applicationPackages, { variant: 'extract' })]
+  const [base, applications] = [
+    await debianTree(basePackages),
+    await debianTree(applicationPackages, { variant: 'extract' }),
+  ]
   return await cached('bench-debian', { base, applications, recipe: 1 }, async (folder) => {
     await mkdir(folder)
     await archive(join(folder, 'base.tar'), base, ['.'])
