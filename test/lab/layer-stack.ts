@@ -288,7 +288,9 @@ function enter(names: Names, file: TarFile): TarFile {
     if (!names.has(parent)) names.set(parent, { kind: 'directory' })
   }
   if (file.kind !== 'directory' || names.get(place)?.kind !== 'directory') remove(names, place)
-  names.set(place, { kind: file.kind, ...(file.target !== undefined && { target: file.target }) })
+  // A hard link to a symbolic link is that link.
+  const linked = file.kind === 'hardlink' ? names.get(placeOf(names, file.target ?? '')) : undefined
+  names.set(place, linked ?? { kind: file.kind, ...(file.target !== undefined && { target: file.target }) })
   return file
 }
 
