@@ -1,8 +1,6 @@
-import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { ForerunError } from '../../errors.ts'
 import type { LoginRequest, LoginResult, Prompt } from '../../operations/login.ts'
-import { passwordPrompt, terminalPrompt } from '../prompt.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { withTlsOptions } from './options.ts'
 
@@ -39,7 +37,7 @@ export function loginCommand(session: Session): Command {
         const file = authfile === undefined ? {} : { authfile }
         if (options.getLogin === true) return { ...(await currentLogin({ registry, ...file }, context)), known: true }
         const password = await givenPassword(options)
-        const prompt = promptBy(session.interrupt)
+        const prompt = await promptBy(session.interrupt)
         const security = { ...(tlsVerify !== undefined && { tlsVerify }), ...(certDir !== undefined && { certDir }) }
         return login({ registry, user, password, prompt, ...file, ...security }, context)
       },
@@ -62,10 +60,13 @@ async function givenPassword({ password, passwordStdin }: Options): Promise<stri
       hint: 'Use --password-stdin: others can see the words of a command.',
     })
   }
+  const { text } = await import('node:stream/consumers')
   return (await text(process.stdin)).replace(/\r?\n$/, '')
 }
 
-function promptBy(interrupt: AbortSignal): Prompt | undefined {
+/** Loaded only where it is wanted: every command line passes through this file. */
+async function promptBy(interrupt: AbortSignal): Promise<Prompt | undefined> {
+  const { passwordPrompt, terminalPrompt } = await import('../prompt.ts')
   const ask = terminalPrompt(interrupt)
   const password = passwordPrompt(interrupt)
   return ask && password && { user: (registry) => ask(`User at ${registry}: `), password }
