@@ -71,6 +71,23 @@ test('what a registry does not take is not kept', async () => {
   assert.deepEqual(lstatSync(tree.path(file)), before)
 })
 
+test('a registry that is not there, or speaks no TLS, is one error, and nothing is kept', async () => {
+  using tree = authTree({})
+  const gone = await serve(closed(ann))
+  await gone[Symbol.asyncDispose]()
+  await assert.rejects(loggingIn(tree, { registry: gone.host, ...ann }), {
+    name: 'ForerunError',
+    code: 'registry',
+    message: `${gone.host} refuses the connection`,
+  })
+  await using plain = await serve(closed(ann))
+  await assert.rejects(loggingIn(tree, { registry: plain.host, tlsVerify: true, ...ann }), {
+    name: 'ForerunError',
+    code: 'registry',
+  })
+  assert.equal(existsSync(tree.path(file)), false)
+})
+
 test('everything else in the file stays as it is', async () => {
   await using server = await serve(closed(ann))
   const others = {

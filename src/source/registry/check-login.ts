@@ -2,7 +2,7 @@ import type { TransferContext } from '../source.ts'
 import { dropBody } from './answer.ts'
 import { answerChallenge } from './authorization.ts'
 import { follow } from './follow.ts'
-import { findOrigin } from './origin.ts'
+import { findOrigin, nominalOrigin } from './origin.ts'
 import { refusal } from './refusal.ts'
 import { type Credentials, openRegistry, type Registry, type RegistryOptions } from './registry.ts'
 import { withRetries } from './retries.ts'
@@ -20,14 +20,15 @@ export async function checkLogin(
 ): Promise<void> {
   const registry = openRegistry({ domain, path: '' }, { ...options, credentials: async () => credentials })
   try {
-    const url = new URL('/v2/', await findOrigin(registry, context))
-    await withRetries(registry, url, { context, attempt: () => attempt(registry, url, context) })
+    const url = new URL('/v2/', nominalOrigin(registry))
+    await withRetries(registry, url, { context, attempt: () => attempt(registry, context) })
   } finally {
     await registry.dispatcher.destroy()
   }
 }
 
-async function attempt(registry: Registry, url: URL, context: TransferContext): Promise<void> {
+async function attempt(registry: Registry, context: TransferContext): Promise<void> {
+  const url = new URL('/v2/', await findOrigin(registry, context))
   const scope = { actions: 'pull' } as const
   let answer = await follow(registry, url, { headers: {}, context })
   registry.reached = true
