@@ -11,6 +11,7 @@ import { runCommand } from './commands/run.ts'
 import { stopCommand } from './commands/stop.ts'
 import { trustCommand } from './commands/trust.ts'
 import { uninstallCommand } from './commands/uninstall.ts'
+import { verifyCommand } from './commands/verify.ts'
 import { printError } from './output/error.ts'
 import type { Session } from './session.ts'
 import { version } from './version.ts'
@@ -51,6 +52,7 @@ function program(session: Session): Command {
     pullCommand(session),
     pushCommand(session),
     imagesCommand(session),
+    verifyCommand(session),
     trustCommand(session),
     loginCommand(session),
     logoutCommand(session),

@@ -61,6 +61,7 @@ export function extendedAttributes(path: Buffer): Map<string, Buffer> {
   const names = answer
   const length = calls().llistxattr(name, names, names.length)
   check('llistxattr', length, path)
+  if (length === 0) return attributes
   for (const attribute of names.toString('latin1', 0, length).split('\0').slice(0, -1)) {
     const value = answer
     const size = calls().lgetxattr(name, Buffer.from(`${attribute}\0`, 'latin1'), value, value.length)

@@ -110,8 +110,8 @@ export interface DeleteImagesResult {
 }
 
 /**
- * Takes names away; an image that has no other name goes, and what only it used. By id, all its names go. `force` removes
- * images that containers use: the containers keep their checkouts.
+ * Takes names away; an image that has no other name goes, and what only it used. By id, all its names go. `force` takes
+ * also the last name of an image that containers use, which goes with the last of them at the next `pruneImages`.
  *
  * @throws ForerunError `image-not-found`, `image-in-use`; nothing has then been removed.
  */
@@ -143,12 +143,13 @@ export async function deleteImages(
       hint: 'Uninstall the container first, or delete the image all the same with --force.',
     })
   }
+  // What a container was made of stays, without a name, until the container is gone: it is what the checkout is verified by.
   writeImageIndex(
     store,
-    index.filter((record) => !gone.includes(record)),
+    index.filter((record) => !gone.includes(record) || used.has(record.manifest)),
   )
   pruneStore(store)
-  return { untagged, deleted: gone.map(({ id }) => id) }
+  return { untagged, deleted: gone.filter(({ manifest }) => !used.has(manifest)).map(({ id }) => id) }
 }
 
 /** Removes images that have no name and no container, and what no image needs. */

@@ -2,6 +2,7 @@ import { type ByteChannel, channelReceiver, channelSender } from '../host/byte-c
 import type { LayerLimits } from '../image/layer-limits.ts'
 import { archiveBytes, type LayerIdentity } from '../layer/archive-bytes.ts'
 import { tarReader } from '../layer/tar.ts'
+import { hashFiles } from '../store/hash-file.ts'
 import { encodeLayerTree } from '../store/layer-tree.ts'
 import { layerWriter } from '../store/layer-writer.ts'
 
@@ -9,6 +10,7 @@ import { layerWriter } from '../store/layer-writer.ts'
 export const threadTasks = {
   decompressLayer,
   unpackLayer,
+  hashFiles,
 } as const
 
 export type ThreadTasks = typeof threadTasks

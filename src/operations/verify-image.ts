@@ -1,13 +1,14 @@
 import { ForerunError } from '../errors.ts'
 import { parseLocation } from '../image/location.ts'
 import { openImage } from '../store/image.ts'
-import { type ImageFault, imageFaults, imagesWith } from '../store/image-faults.ts'
 import type { ImageRecord } from '../store/image-index.ts'
 import type { Context, SourceOptions } from './context.ts'
 import { findImage } from './find-image.ts'
 import { type ImageVersion, versionOf } from './image-version.ts'
 import { namedImage } from './named-image.ts'
 import { registryNames, samePlatform } from './registry-names.ts'
+import { runVerification } from './verification.ts'
+import { describeFault } from './verify.ts'
 
 export interface VerifiedImage {
   /** The full name, or the id of an image without one. */
@@ -60,38 +61,22 @@ export async function verifyImage(
   }
 }
 
-async function validateImage(record: ImageRecord, image: string, { paths, signal, emit }: Context): Promise<number> {
-  const { faults, files } = await imageFaults(paths.store, record, { signal })
-  if (faults.length === 0) return files
-  for (const fault of faults.slice(0, mostTold)) emit({ type: 'notice', message: describeFault(fault) })
-  if (faults.length > mostTold) emit({ type: 'notice', message: `and ${faults.length - mostTold} more` })
-  const [first] = faults
-  const others = faults.length > 1 ? `, and ${faults.length - 1} more` : ''
-  throw new ForerunError('store', `'${image}' is damaged: ${first && describeFault(first)}${others}`, {
-    hint: remedy(record, faults, paths.store),
+async function validateImage(record: ImageRecord, image: string, context: Context): Promise<number> {
+  const { emit } = context
+  const scope = { images: [record], index: [record], folders: [] }
+  const { faults, read } = await runVerification(scope, context)
+  const described = faults.map(describeFault).map(({ part, problem }) => `${part} ${problem}`)
+  const [first] = described
+  if (first === undefined) return read.size
+  for (const message of described.slice(0, mostTold)) emit({ type: 'notice', message })
+  if (described.length > mostTold) emit({ type: 'notice', message: `and ${described.length - mostTold} more` })
+  const others = described.length > 1 ? `, and ${described.length - 1} more` : ''
+  throw new ForerunError('store', `'${image}' is damaged: ${first}${others}`, {
+    hint: `Mend it: forerun verify --repair ${image}`,
   })
 }
 
-/** What is missing is fetched by a pull; a file that is there is kept until no image has it any more. */
-function remedy(record: ImageRecord, faults: readonly ImageFault[], store: string): string {
-  const wrong = new Set(
-    faults.flatMap(({ object, problem }) => (object !== undefined && problem !== 'missing' ? [object] : [])),
-  )
-  const images = wrong.size === 0 ? [record] : imagesWith(store, wrong)
-  const names = images.flatMap((image) => image.names.slice(0, 1))
-  const pulls = (names.length === 0 ? ['IMAGE'] : names).map((name) => `forerun pull ${name}`).join('; ')
-  if (wrong.size === 0) return `Fetch what is missing: ${pulls}`
-  const ids = images.map(({ id }) => id.slice(7, 19)).join(' ')
-  return `Fetch anew what has the damaged files: forerun images delete --force ${ids}; ${pulls}`
-}
-
 const mostTold = 20
-
-function describeFault({ kind, name, problem }: ImageFault): string {
-  const subject = kind === 'file' ? name : `the ${kind} ${name}`
-  if (problem === 'missing' || problem === 'missing or damaged') return `${subject} is ${problem}`
-  return `${subject} has another ${problem === 'metadata' ? 'owner, mode, time or attribute' : problem}`
-}
 
 async function registryState(
   { record, name }: { record: ImageRecord; name: string | undefined },

@@ -35,7 +35,8 @@ export async function checkOut(
   await makeDirectory(checkout, { path: target, whole: target }, tree)
 }
 
-interface Checkout {
+/** What makes names in a checkout. */
+export interface Placed {
   readonly store: string
   readonly place: PlaceObject
   /** For a second file that is just like one before: it is no hard link in the image, and must not become one. */
@@ -44,6 +45,9 @@ interface Checkout {
   readonly used: Set<ObjectId>
   /** Where an inode lies already, for its further names. */
   readonly placed: Map<TreeNode, ByteString>
+}
+
+interface Checkout extends Placed {
   readonly signal: AbortSignal
   /** When the event loop last had its turn, so that a signal is heard. Milliseconds. */
   yielded: number
@@ -74,8 +78,9 @@ async function hearSignals(checkout: Checkout): Promise<void> {
   if (checkout.signal.aborted) throw new ForerunError('interrupted', 'interrupted during the checkout')
 }
 
-function makeName(
-  checkout: Checkout,
+/** Makes a name that does not exist, of an inode or of one that is placed already. @throws ForerunError `store` when its object is missing. */
+export function makeName(
+  checkout: Placed,
   { path, whole }: { path: ByteString; whole: ByteString },
   node: Exclude<TreeNode, DirectoryNode>,
 ): void {
@@ -98,7 +103,7 @@ function makeNodeAt(path: ByteString, node: Exclude<TreeNode, DirectoryNode | Fi
   applyMetadata(path, node.metadata, { symlink: node.kind === 'symlink' })
 }
 
-function placeFile(checkout: Checkout, path: ByteString, node: FileNode): void {
+function placeFile(checkout: Placed, path: ByteString, node: FileNode): void {
   const object = objectPath(checkout.store, node.object)
   try {
     const place = checkout.used.has(node.object) ? checkout.placeAnother : checkout.place

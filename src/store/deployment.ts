@@ -64,11 +64,18 @@ export function readDeployment(containers: string, name: string): Deployment | u
 
 /** The deployments in use of all containers, by name. */
 export function readDeployments(containers: string): Deployment[] {
-  return entries(containers)
-    .filter((entry) => entry.isSymbolicLink())
-    .map((entry) => readDeployment(containers, entry.name))
+  return containerNames(containers)
+    .map((name) => readDeployment(containers, name))
     .filter((deployment) => deployment !== undefined)
     .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The names of all containers, also of those whose deployment cannot be read. */
+export function containerNames(containers: string): string[] {
+  return entries(containers)
+    .filter((entry) => entry.isSymbolicLink())
+    .map(({ name }) => name)
+    .sort()
 }
 
 /** All folders of a container, in use or not: `NAME.0`, `NAME.1`. A link of that name is another container. */

@@ -1,114 +1,90 @@
-import { createHash } from 'node:crypto'
-import { createReadStream, lstatSync, readFileSync } from 'node:fs'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { existsSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
-import { extendedAttributes } from '../host/system-calls.ts'
-import type { Digest } from '../image/digest.ts'
-import { displayPath, type Metadata, pathBytes } from '../tree/entry.ts'
-import type { StoredEntry } from '../tree/merge.ts'
-import type { ObjectId } from '../tree/node.ts'
-import { type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
+import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
+import { byteString, displayPath } from '../tree/entry.ts'
+import type { ExpectedFile, FileChecks, FileProblem } from './file-checks.ts'
+import { hashFile } from './hash-file.ts'
+import { blobPath, type ImageRecord, readBlob } from './image-index.ts'
 import { readLayerTree } from './layer-tree.ts'
-import { objectId, objectPath } from './object.ts'
+import { objectPath } from './object.ts'
+import { storedManifest } from './stored-manifest.ts'
 
 /** A part of a stored image that is not what it was when it was pulled. */
 export interface ImageFault {
-  readonly kind: 'manifest' | 'configuration' | 'layer' | 'file'
-  /** Digest of the manifest, the configuration or the uncompressed layer, or where the file is in the image. */
+  readonly kind: 'manifest' | 'configuration' | 'blob' | 'layer' | 'file'
+  /** Digest of the manifest, the configuration, the layer as it was transferred or without compression, or where the file is in the image. */
   readonly name: string
-  readonly problem: 'missing' | 'size' | 'content' | 'metadata' | 'missing or damaged'
+  readonly problem: FileProblem | 'missing or damaged'
+  /** The layer without compression that has it, of `blob`, `layer` and `file`. */
+  readonly diffId?: Digest
   /** Of a file. */
-  readonly object?: ObjectId
+  readonly expected?: ExpectedFile
 }
 
 /**
- * Reads all of a stored image and compares it with its digests: manifest, configuration, trees, and of every file the content,
- * owner, mode, modification time and extended attributes.
+ * Compares images with their digests: manifests, configurations, kept blobs and trees now, and the content, owner, mode,
+ * modification time and extended attributes of their objects when the checks are run. A layer that several images have is
+ * checked once, for the first of them.
  *
- * @returns the faults, and how many files there are.
- * @throws ForerunError `interrupted`
+ * @returns how many files there are.
  */
-export async function imageFaults(
+export function checkImages(
   store: string,
-  record: ImageRecord,
-  { signal }: { signal: AbortSignal },
-): Promise<{ faults: readonly ImageFault[]; files: number }> {
-  const faults: ImageFault[] = [
-    ...blobFaults(store, record.manifest, 'manifest'),
-    ...blobFaults(store, record.id, 'configuration'),
-  ]
-  const seen = new Set<string>()
-  let yielded = performance.now()
-  for (const diffId of new Set(record.diffIds)) {
-    const entries = readLayerTree(store, diffId)
-    if (entries === undefined) faults.push({ kind: 'layer', name: diffId, problem: 'missing or damaged' })
-    for (const entry of entries ?? []) {
-      if (entry.kind !== 'file' || seen.has(entry.object)) continue
-      seen.add(entry.object)
-      if (signal.aborted) throw new ForerunError('interrupted', 'interrupted while reading the store')
-      if (performance.now() - yielded > 50) {
-        await nextTurn()
-        yielded = performance.now()
+  records: readonly ImageRecord[],
+  { checks, report }: { checks: FileChecks; report: (fault: ImageFault, record: ImageRecord) => void },
+): number {
+  const layers = new Set<Digest>()
+  const objects = new Set<string>()
+  for (const record of records) {
+    const tell = (fault: ImageFault): void => report(fault, record)
+    for (const fault of documentFaults(store, record)) tell(fault)
+    for (const fault of blobFaults(store, record)) tell(fault)
+    for (const diffId of record.diffIds) {
+      if (layers.has(diffId)) continue
+      layers.add(diffId)
+      const entries = readLayerTree(store, diffId)
+      if (entries === undefined) tell({ kind: 'layer', name: diffId, problem: 'missing or damaged', diffId })
+      for (const entry of entries ?? []) {
+        if (entry.kind !== 'file' || objects.has(entry.object)) continue
+        objects.add(entry.object)
+        checks.add(byteString(objectPath(store, entry.object)), entry, (problem) =>
+          tell({ kind: 'file', name: `/${displayPath(entry.path)}`, problem, diffId, expected: entry }),
+        )
       }
-      const problem = await objectProblem(objectPath(store, entry.object), entry)
-      if (problem === undefined) continue
-      faults.push({ kind: 'file', name: `/${displayPath(entry.path)}`, problem, object: entry.object })
     }
   }
-  return { faults, files: seen.size }
+  return objects.size
 }
 
-/** The images of the store that have any of these files. */
-export function imagesWith(store: string, objects: ReadonlySet<ObjectId>): ImageRecord[] {
-  return readImageIndex(store).filter(({ diffIds }) =>
-    diffIds.some((diffId) =>
-      readLayerTree(store, diffId)?.some((entry) => entry.kind === 'file' && objects.has(entry.object)),
-    ),
-  )
+function documentFaults(store: string, record: ImageRecord): ImageFault[] {
+  const documents = [
+    ['manifest', record.manifest],
+    ['configuration', record.id],
+  ] as const
+  return documents
+    .filter(([, digest]) => !isWholeBlob(store, digest))
+    .map(([kind, name]) => ({ kind, name, problem: 'missing or damaged' }))
 }
 
-function blobFaults(store: string, digest: Digest, kind: 'manifest' | 'configuration'): ImageFault[] {
+function isWholeBlob(store: string, digest: Digest): boolean {
   try {
     readBlob(store, digest)
-    return []
+    return true
   } catch (error) {
-    if (!(error instanceof ForerunError && error.code === 'store')) throw error
-    return [{ kind, name: digest, problem: 'missing or damaged' }]
+    if (error instanceof ForerunError && error.code === 'store') return false
+    throw error
   }
 }
 
-type FileEntry = Extract<StoredEntry, { kind: 'file' }>
-
-async function objectProblem(path: string, entry: FileEntry): Promise<ImageFault['problem'] | undefined> {
-  const status = lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  if (status === undefined || !status.isFile()) return 'missing'
-  if (status.size !== BigInt(entry.size)) return 'size'
-  if (objectId(entry.metadata, entry.size, await contentSha256(path, entry.size)) !== entry.object) return 'content'
-  const { mode, uid, gid, mtime, xattrs } = entry.metadata
-  const isSame =
-    Number(status.mode & 0o7777n) === mode &&
-    Number(status.uid) === uid &&
-    Number(status.gid) === gid &&
-    status.mtimeNs === BigInt(mtime.seconds) * 1_000_000_000n + BigInt(mtime.nanoseconds) &&
-    hasAttributes(path, xattrs)
-  return isSame ? undefined : 'metadata'
+/** Of the layers that the setting `keep-blobs` has kept. */
+function blobFaults(store: string, record: ImageRecord): ImageFault[] {
+  const layers = storedManifest(store, record.manifest)?.layers ?? []
+  return layers.flatMap(({ digest, size }, index): ImageFault[] => {
+    const path = blobPath(store, digest)
+    const diffId = record.diffIds[index]
+    if (diffId === undefined || digestAlgorithm(digest) !== 'sha256' || !existsSync(path)) return []
+    const found = hashFile(byteString(path))
+    if (found.size === size && found.sha256 === digestHex(digest)) return []
+    return [{ kind: 'blob', name: digest, problem: found.size === size ? 'content' : 'size', diffId }]
+  })
 }
-
-/** Read whole up to this many bytes, which is quicker. */
-const smallFile = 1024 * 1024
-
-async function contentSha256(path: string, size: number): Promise<string> {
-  const hash = createHash('sha256')
-  if (size <= smallFile) return hash.update(readFileSync(path)).digest('hex')
-  for await (const bytes of createReadStream(path, { highWaterMark: smallFile })) hash.update(bytes as Buffer)
-  return hash.digest('hex')
-}
-
-function hasAttributes(path: string, wanted: Metadata['xattrs']): boolean {
-  const found = extendedAttributes(pathBytes(path))
-  const isWhole = [...wanted].every(([name, value]) => found.get(name)?.equals(value) === true)
-  return isWhole && [...found.keys()].every((name) => wanted.has(name) || ofHost.test(name))
-}
-
-/** What the host's kernel puts on files by itself. */
-const ofHost = /^(?:security\.(?:selinux|ima|evm)|system\..*|(?:trusted|user)\.overlay\..*)$/

@@ -40,7 +40,7 @@ export function readImageIndex(store: string): ImageRecord[] {
     if (!(cause instanceof SyntaxError || cause instanceof v.ValiError)) throw cause
     throw new ForerunError('store', `the list of images '${indexPath(store)}' is damaged`, {
       cause,
-      hint: 'Remove that file and pull the images again; containers are not affected.',
+      hint: 'Have it made anew of what the store holds: forerun verify --repair. Containers are not affected.',
     })
   }
 }

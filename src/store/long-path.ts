@@ -33,5 +33,13 @@ export function reachFolder(path: ByteString): ReachedFolder {
   return { path: rest, [Symbol.dispose]: close }
 }
 
+/** As `reachFolder`, for a name in a folder. */
+export function reachName(path: ByteString): ReachedFolder {
+  if (path.length <= longest) return { path, [Symbol.dispose]() {} }
+  const slash = path.lastIndexOf('/')
+  const folder = reachFolder(path.slice(0, slash))
+  return { path: `${folder.path}${path.slice(slash)}`, [Symbol.dispose]: () => folder[Symbol.dispose]() }
+}
+
 /** Leaves room for a name, and for what callers put before it. */
 const longest = 3800

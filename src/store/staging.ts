@@ -32,7 +32,7 @@ export interface Staging extends Disposable {
 /** The store must be locked. */
 export function openStaging(store: string): Staging {
   mkdirSync(store, { recursive: true, mode: 0o700 })
-  const place = mkdtempSync(join(store, prefix))
+  const place = mkdtempSync(join(store, stagingPrefix))
   let folders: string[] = []
   let opened = 0
   return {
@@ -63,11 +63,12 @@ export function openStaging(store: string): Staging {
 export function removeStaging(store: string): void {
   if (!existsSync(store)) return
   for (const name of readdirSync(store)) {
-    if (name.startsWith(prefix)) rmSync(join(store, name), { recursive: true, force: true })
+    if (name.startsWith(stagingPrefix)) rmSync(join(store, name), { recursive: true, force: true })
   }
 }
 
-const prefix = '.staging-'
+/** Of folders of the store that a killed command may have left. */
+export const stagingPrefix = '.staging-'
 
 /** What an administrator has set on a folder above would else be on every file that is made here. */
 function handDownNothing(folder: string): void {
