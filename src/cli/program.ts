@@ -9,6 +9,7 @@ import { pullCommand } from './commands/pull.ts'
 import { pushCommand } from './commands/push.ts'
 import { runCommand } from './commands/run.ts'
 import { stopCommand } from './commands/stop.ts'
+import { storageCommand } from './commands/storage.ts'
 import { trustCommand } from './commands/trust.ts'
 import { uninstallCommand } from './commands/uninstall.ts'
 import { verifyCommand } from './commands/verify.ts'
@@ -53,6 +54,7 @@ function program(session: Session): Command {
     pushCommand(session),
     imagesCommand(session),
     verifyCommand(session),
+    storageCommand(session),
     trustCommand(session),
     loginCommand(session),
     logoutCommand(session),
