@@ -129,17 +129,22 @@ test('a tag is a further name: the image goes with the last one', async () => {
   assert.equal(stdout, `Untagged: docker.io/local/name:stable\nDeleted: ${service.imageIds[0]}\n`)
 })
 
-test('an image in use is deleted only by force, and its container goes on', async () => {
+test('an image in use loses its name only by force, and stays until its container is gone', async () => {
   await lab.must('install', '--now', '--set', 'WANTED=x', reference)
   const refused = await lab.forerun<{ error: { code: string } }>('images', 'delete', '--json', reference)
   assert.deepEqual([refused.status, refused.json.error.code], [1, 'image-in-use'])
   assert.match(refused.stderr, /is used by service-1$/m)
   assert.equal((await images()).length, 1)
   await lab.must('images', 'delete', '--force', reference)
-  assert.equal(await lab.shell('find /var/lib/forerun/store/objects -type f'), '')
+  await lab.must('images', 'prune')
+  assert.match(await lab.shell('find /var/lib/forerun/store/objects -type f'), /objects/)
+  await lab.must('verify', 'service-1')
   assert.equal(await lab.inside('service-1', 'sh', '-c', 'wc -c </usr/big'), '100000\n')
   await lab.shell('systemctl restart service-1')
   assert.equal(await lab.inside('service-1', 'sh', '-c', 'wc -c </usr/big'), '100000\n')
+  await lab.must('uninstall', 'service-1')
+  await lab.must('images', 'prune')
+  assert.equal(await lab.shell('find /var/lib/forerun/store/objects -type f'), '')
 })
 
 test('one name of several that is not there keeps all the others', async () => {
