@@ -28,7 +28,7 @@ test('prunes that run beside twenty installs remove nothing that a container nee
       await run('images', 'prune')
       prunes++
       // Who asks for the lock again at once would keep the others from it.
-      await sleep(100)
+      await sleep(500)
     }
   }
   const loop = pruning()
