@@ -38,13 +38,14 @@ export async function unpackLayer(
     throw error
   }
   await using blob = verifiedBlob(source, identity.descriptor, { signal, onReceived })
-  // In the order of the data: what fails first is the reason why the others give up.
+  // What fails makes the others give up, or find that less came than should. An archive that cannot be read is one by itself;
+  // whether the rest of it would have had the diff id is then unknown.
   const parts = await Promise.allSettled([
     send(blob.bytes(), channels.blob).catch(giveUp),
-    threads.run('decompressLayer', { ...channels, identity, limits }).catch(giveUp),
     threads.run('unpackLayer', { archive: channels.archive, layer, limits, store, folder }).catch(giveUp),
+    threads.run('decompressLayer', { ...channels, identity, limits }).catch(giveUp),
   ])
-  const [, , unpacked] = parts
+  const [, unpacked] = parts
   const failures = parts.flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []))
   if (failures.length === 0 && unpacked.status === 'fulfilled') return unpacked.value
   staging.discard(folder)

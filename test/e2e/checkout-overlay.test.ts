@@ -16,7 +16,7 @@ let untouched: Snapshot
 
 const args = ['sh', '-c', 'echo started >>/var/log; trap "exit 0" TERM; while :; do sleep 0.1; done']
 const layers = [
-  { 'srv/removed': 'x', 'srv/changed': 'x', 'srv/again': { type: 'link', target: 'srv/changed' } },
+  { 'srv/removed': 'r', 'srv/changed': 'x', 'srv/again': { type: 'link', target: 'srv/changed' } },
 ] as const
 const mountUnit = 'var-lib-forerun-containers-my\\x2ddb.0-rootfs.mount'
 
