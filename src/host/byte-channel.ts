@@ -100,10 +100,10 @@ export function channelReceiver(channel: ByteChannel): ChannelReceiver {
   }
 }
 
-/** For whoever knows that it leads nowhere: the next call of either side throws. */
+/** For whoever knows that it leads nowhere: the next call of either side throws, unless all has been sent. */
 export function closeChannel(channel: ByteChannel): void {
   const { control } = viewOf(channel)
-  Atomics.store(control, fields.state, states.closed)
+  Atomics.compareExchange(control, fields.state, states.open, states.closed)
   wake(control)
 }
 

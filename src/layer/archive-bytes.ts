@@ -17,13 +17,15 @@ export interface LayerIdentity {
 export interface ArchiveBytes extends Disposable {
   /** @throws ForerunError `layer`, `limit`, and what `take` throws. */
   write(bytes: Buffer): void
+  /** To be called once, after the last bytes. @throws ForerunError `layer` for a truncated blob. */
+  end(): void
   /**
-   * To be called once, after the last bytes.
+   * To be called once, after the end.
    *
    * @returns the size of the archive in bytes.
-   * @throws ForerunError `layer` for a truncated blob, `digest` for an archive that has not the diff id.
+   * @throws ForerunError `digest` for an archive that has not the diff id.
    */
-  end(): number
+  verify(): number
 }
 
 /** @param take gets the bytes of the archive, which are valid during the call only. */
@@ -59,8 +61,8 @@ export function archiveBytes(
       received += bytes.length
       located(() => form.write(bytes))
     },
-    end() {
-      located(() => form.end())
+    end: () => located(() => form.end()),
+    verify() {
       const found = finishDigest(hash, diffId)
       if (found !== diffId) {
         throw new ForerunError('digest', `layer ${layer} has the diff id ${found}, not ${diffId}`, { hint: digestHint })

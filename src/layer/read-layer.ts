@@ -34,9 +34,9 @@ export async function readLayer(
   using archive = archiveBytes(identity, { limits, take: reader.write })
   try {
     for await (const bytes of blob.bytes()) archive.write(bytes)
-    const uncompressedSize = archive.end()
+    archive.end()
     reader.end()
-    return { entries: reader.entries, uncompressedSize }
+    return { entries: reader.entries, uncompressedSize: archive.verify() }
   } catch (error) {
     // Bytes that cannot be read may be the wrong bytes, which is then what the user should know.
     if (error instanceof ForerunError && error.code === 'layer') await blob.passRest()

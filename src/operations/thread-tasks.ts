@@ -27,7 +27,9 @@ function decompressLayer(work: {
   using archive = archiveBytes(work.identity, { limits: work.limits, take: send })
   for (let bytes = receive(); bytes !== undefined; bytes = receive()) archive.write(bytes)
   archive.end()
+  // The other half reads to the end whatever the diff id is: an archive that cannot be read is told as such.
   end()
+  archive.verify()
 }
 
 export interface UnpackedLayer {

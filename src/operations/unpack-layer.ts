@@ -38,8 +38,7 @@ export async function unpackLayer(
     throw error
   }
   await using blob = verifiedBlob(source, identity.descriptor, { signal, onReceived })
-  // What fails makes the others give up, or find that less came than should. An archive that cannot be read is one by itself;
-  // whether the rest of it would have had the diff id is then unknown.
+  // What fails makes the others give up. Of an archive that cannot be read, the diff id is of no interest.
   const parts = await Promise.allSettled([
     send(blob.bytes(), channels.blob).catch(giveUp),
     threads.run('unpackLayer', { archive: channels.archive, layer, limits, store, folder }).catch(giveUp),
