@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { watchedFuzz } from '../lab/fuzz.ts'
 
-/** `FORERUN_FUZZ_SEED=N` tries that one case; without it, others than the last time. */
+/** The same ones each time: a change breaks this, and not chance. `npm run fuzz` tries others; `FORERUN_FUZZ_SEED=N` that one. */
 const given = process.env.FORERUN_FUZZ_SEED
-const seeds =
-  given === undefined ? { from: Math.floor(Date.now() / 1000) * 100, count: 20_000 } : { from: Number(given), count: 1 }
+const seeds = given === undefined ? { from: 179_565_020_500, count: 20_000 } : { from: Number(given), count: 1 }
 
 test(`damaged and hostile layers by chance are read or refused, and touch nothing else, from seed ${seeds.from}`, async (t) => {
   const { failures, ...figures } = await watchedFuzz(seeds)

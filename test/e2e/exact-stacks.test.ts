@@ -3,10 +3,9 @@ import { test } from 'node:test'
 import { ensurePackages } from '../lab/packages.ts'
 import { compareStacks } from '../lab/stacks.ts'
 
-/** `FORERUN_STACK_SEED=N` tries that one stack; without it, others than the last time. */
+/** The same ones each time: a change breaks this, and not chance. `npm run stacks` tries others; `FORERUN_STACK_SEED=N` that one. */
 const given = process.env.FORERUN_STACK_SEED
-const seeds =
-  given === undefined ? { from: Math.floor(Date.now() / 1000) * 10, count: 500 } : { from: Number(given), count: 1 }
+const seeds = given === undefined ? { from: 17_956_502_510, count: 500 } : { from: Number(given), count: 1 }
 
 test(`stacks of layers by chance come out as umoci and GNU tar unpack them, from seed ${seeds.from}`, async (t) => {
   await ensurePackages(['umoci'])
