@@ -39,11 +39,12 @@ export function acceptImage(
 }
 
 /**
- * What an image from there has to have met to be used as it is in the store, without being judged again; undefined when
- * nothing is required.
+ * What an image from there has to have met, under its name there, to be used as it is in the store, without being judged again;
+ * undefined when nothing is required.
  */
 export function neededAcceptance(location: ImageLocation): string | undefined {
-  return acceptanceOf(readPolicy(), { transport: location.transport, scopes: scopesOf(location) })
+  const { transport } = location
+  return acceptanceOf(readPolicy(), { transport, scopes: scopesOf(location), reference: referenceOf(location) })
 }
 
 /** What registries.conf made of a short name is known only from the answer. */

@@ -1,19 +1,25 @@
 import { createHash } from 'node:crypto'
+import { formatReference } from '../image/reference.ts'
 import type { JudgedImage } from './judgement.ts'
 import { readKeyMaterial } from './key-material.ts'
 import { type Policy, type Requirement, requirementsFor } from './policy.ts'
 
 /**
- * What stands for the requirements that an image has met: a digest over them and the content of their keys, to be kept
- * with the image. While it is the same, the image need not be judged again.
+ * What stands for the requirements that an image has met under a name: a digest over them, the content of their keys and the
+ * name, to be kept with the image. While it is the same, the image need not be judged again. Under another name it is: a
+ * signature is for one, and the store gives an image names without asking for signatures.
  *
  * @returns undefined when nothing is required.
  * @throws ForerunError `policy` for a key that cannot be read.
  */
-export function acceptanceOf(policy: Policy, image: Pick<JudgedImage, 'transport' | 'scopes'>): string | undefined {
+export function acceptanceOf(
+  policy: Policy,
+  image: Pick<JudgedImage, 'transport' | 'scopes' | 'reference'>,
+): string | undefined {
   const { requirements } = requirementsFor(policy, image)
   if (requirements.every(({ type }) => type === 'insecureAcceptAnything')) return undefined
-  const hash = createHash('sha256')
+  const { reference } = image
+  const hash = createHash('sha256').update(`${reference === undefined ? '' : formatReference(reference)}\n`)
   for (const requirement of requirements) hash.update(`${JSON.stringify(requirement, withKeys)}\n`)
   return hash.digest('hex')
 }

@@ -138,6 +138,25 @@ test('another key, another image, and a signature that was replayed from another
   await refused(second, new RegExp(`signature-1 is of another image \\(${first}, sha256:`))
 })
 
+test('what was accepted under one name is judged again under another that it got without a signature', async () => {
+  const service = await serviceWith()
+  const first = await signed('team/renamed:1', { image: service })
+  await lab.must('pull', first)
+  const second = await lab.push('team/renamed:2', service)
+  await lab.must('trust', 'add', '--type', 'accept', '--sigstoretype', 'oci', '/srv')
+  const layout = '/srv/renamed'
+  await execute([
+    ...['skopeo', '--insecure-policy', 'copy', '--src-tls-verify=false'],
+    ...[`docker://${second}`, `oci:${inHost(layout)}:${second}`],
+  ])
+  await lab.must('pull', `oci:${layout}:${second}`)
+  await refused(second, new RegExp(`signature-1 is for another name \\(${first}\\)$`))
+  await lab.must('images', 'tag', first, second)
+  await refused(second, new RegExp(`signature-1 is for another name \\(${first}\\)$`))
+  await lab.must('install', '--system', '--name', 'renamed', first)
+  await lab.must('uninstall', 'renamed')
+})
+
 test('a signature that is truncated, damaged, too large, or no signature', async () => {
   const reference = await signed('team/broken:1')
   const file = signatureOf('broken')

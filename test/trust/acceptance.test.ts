@@ -2,11 +2,16 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { parseReference } from '../../src/image/reference.ts'
 import { acceptanceOf } from '../../src/trust/acceptance.ts'
 import type { Policy, Requirement } from '../../src/trust/policy.ts'
 import { scratch } from '../store/scratch.ts'
 
-const image = { transport: 'docker', scopes: ['example.org/team/app:1', 'example.org/team'] } as const
+const image = {
+  transport: 'docker',
+  scopes: ['example.org/team/app:1', 'example.org/team'],
+  reference: parseReference('example.org/team/app:1'),
+} as const
 
 function policyOf(...requirements: Requirement[]): Policy {
   const scopes = new Map([['example.org/team', requirements]])
@@ -36,7 +41,18 @@ test('an acceptance lapses with the identity that is asked for, and with another
   const keys = [{ data: Buffer.from('key') }]
   const exact = policyOf({ type: 'signedBy', keys, signedIdentity: { type: 'matchExact' } })
   const loose = policyOf({ type: 'signedBy', keys, signedIdentity: { type: 'matchRepository' } })
-  const elsewhere = { transport: 'docker', scopes: ['example.org/other'] } as const
+  const elsewhere = { ...image, scopes: ['example.org/other'] }
   const all = [acceptanceOf(exact, image), acceptanceOf(loose, image), acceptanceOf(exact, elsewhere)]
   assert.equal(new Set(all).size, 3)
+})
+
+test('an acceptance is for one name: the same requirements under another are to be met anew', () => {
+  const keys = [{ data: Buffer.from('key') }]
+  const policy = policyOf({ type: 'signedBy', keys, signedIdentity: { type: 'matchRepoDigestOrExact' } })
+  const names = ['app:1', 'app:2', 'tool:1'].map((name) => `example.org/team/${name}`)
+  const all = [...names.map(parseReference), undefined].map((reference) =>
+    acceptanceOf(policy, { ...image, reference }),
+  )
+  assert.equal(new Set(all).size, 4)
+  assert.equal(acceptanceOf(policy, { ...image, reference: parseReference('example.org/team/app:1') }), all[0])
 })

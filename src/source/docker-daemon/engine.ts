@@ -29,7 +29,7 @@ export function openEngine(address: string): Engine {
     const { signal } = context
     try {
       const { statusCode, body } = await pool.request({ method: 'GET', path, signal, headersTimeout, bodyTimeout })
-      if (statusCode !== 200) throw refusal(statusCode, await body.text(), address)
+      if (statusCode !== 200) throw refusal(statusCode, await beginning(body), address)
       for await (const bytes of body) yield bytes as Buffer
     } catch (error) {
       checkInterrupted(context)
@@ -52,6 +52,20 @@ export function openEngine(address: string): Engine {
     [Symbol.asyncDispose]: () => pool.destroy(),
   }
 }
+
+/** Of what a daemon says instead of an image: it may not end. */
+async function beginning(body: AsyncIterable<Buffer>): Promise<string> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const bytes of body) {
+    parts.push(bytes)
+    length += bytes.length
+    if (length > longestRefusal) break
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+const longestRefusal = 16_384
 
 /** Before version 25 Docker writes the whole image to its own disk before it sends the first byte. */
 const headersTimeout = 15 * 60 * 1000

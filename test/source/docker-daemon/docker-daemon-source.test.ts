@@ -119,6 +119,19 @@ test('no daemon, no image and a refusal are told apart', async (t) => {
   await refused(source(endless.address), { code: 'limit', message: /more than 4 MiB/ })
 })
 
+test('a daemon that refuses without end is not read to it', { timeout: 60_000 }, async (t) => {
+  const { address } = await daemon(t, (_, response) => {
+    response.writeHead(404)
+    const more = (): unknown =>
+      !response.destroyed && response.write(Buffer.alloc(65_536, 'x'), () => setImmediate(more))
+    more()
+  })
+  await refused(readWhole(dockerDaemonSource({ image: 'etcd' }, { address })), {
+    code: 'image-not-found',
+    message: /has no such image: status 404$/,
+  })
+})
+
 test('a daemon that breaks off or speaks no HTTP is one error', async (t) => {
   const archive = await saved()
   const cut = await daemon(t, (request, response) => {
