@@ -152,12 +152,17 @@ export async function deleteImages(
   return { untagged, deleted: gone.filter(({ manifest }) => !used.has(manifest)).map(({ id }) => id) }
 }
 
-/** Removes images that have no name and no container, and what no image needs. */
+/**
+ * Removes images that have no name and no container, and what no image needs.
+ *
+ * @throws ForerunError `store` when the list of images lacks one that a container was made of: what else is lost then?
+ */
 export async function pruneImages(context: Context): Promise<{ deleted: readonly string[]; bytes: number }> {
   using _lock = await lockHost(context)
   const { store } = context.paths
   const used = usedManifests(context)
   const index = readImageIndex(store)
+  refuseLostImages(index, context)
   const gone = index.filter(({ manifest, names }) => names.length === 0 && !used.has(manifest))
   if (gone.length > 0)
     writeImageIndex(
@@ -165,6 +170,19 @@ export async function pruneImages(context: Context): Promise<{ deleted: readonly
       index.filter((record) => !gone.includes(record)),
     )
   return { deleted: gone.map(({ id }) => id), bytes: pruneStore(store) }
+}
+
+/** `--rootfs` needs no image. */
+function refuseLostImages(index: readonly ImageRecord[], context: Context): void {
+  const known = new Set<string>(index.map(({ manifest }) => manifest))
+  const lost = allDeploymentFolders(context.paths.containers).find((folder) => {
+    const { forerun, remote } = readInfo(folder)
+    return remote === null && !known.has(forerun.manifest)
+  })
+  if (lost === undefined) return
+  throw new ForerunError('store', `the list of images has lost the image of the container '${containerOf(lost)}'`, {
+    hint: 'Nothing was removed. Get it back first: forerun verify --repair.',
+  })
 }
 
 /** Manifests that deployments were made of, to the name of one container. */

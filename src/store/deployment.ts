@@ -1,7 +1,8 @@
-import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
+import { entriesIn } from '../host/folder-entries.ts'
 import { overlayFolders } from '../host/overlay.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 
@@ -72,7 +73,7 @@ export function readDeployments(containers: string): Deployment[] {
 
 /** The names of all containers, also of those whose deployment cannot be read. */
 export function containerNames(containers: string): string[] {
-  return entries(containers)
+  return entriesIn(containers)
     .filter((entry) => entry.isSymbolicLink())
     .map(({ name }) => name)
     .sort()
@@ -138,16 +139,6 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
     ),
   }),
 })
-
-/** None where the folder is not there yet; a folder that may not be read is not an empty one. */
-function entries(folder: string): Dirent[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
-}
 
 function currentSlot(containers: string, name: string): string | undefined {
   try {

@@ -4,7 +4,6 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -12,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { namesIn } from '../host/folder-entries.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import { blobPath, blobsFolder } from './image-index.ts'
@@ -80,7 +80,7 @@ export function partialBlobPath(store: string, digest: Digest): string {
  */
 export function removePartialBlobs(store: string, { olderThan = 0 }: { olderThan?: number } = {}): number {
   let freed = 0
-  for (const name of partialNames(store)) {
+  for (const name of namesIn(partialFolder(store))) {
     const path = join(partialFolder(store), name)
     const { mtimeMs, blocks } = statSync(path)
     if (Date.now() - mtimeMs < olderThan) continue
@@ -92,13 +92,4 @@ export function removePartialBlobs(store: string, { olderThan = 0 }: { olderThan
 
 function partialFolder(store: string): string {
   return join(store, 'partial')
-}
-
-function partialNames(store: string): string[] {
-  try {
-    return readdirSync(partialFolder(store))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
 }

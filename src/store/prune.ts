@@ -1,5 +1,7 @@
-import { readdirSync, statSync, unlinkSync } from 'node:fs'
+import { statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { namesIn } from '../host/folder-entries.ts'
+import type { Digest } from '../image/digest.ts'
 import { blobPath, blobsFolder, type ImageRecord, readImageIndex } from './image-index.ts'
 import { layersFolder, layerTreePath, readLayerTree } from './layer-tree.ts'
 import { objectPath, objectsFolder } from './object.ts'
@@ -8,29 +10,34 @@ import { storedManifest } from './stored-manifest.ts'
 
 /**
  * Removes layer trees, objects, manifests and configurations that no image of the index needs, and what pulls that were
- * cut short received. Checkouts are not
- * affected: a hard link keeps the inode. The store must be locked.
+ * cut short received. Checkouts are not affected: a hard link keeps the inode. While a tree that an image needs is lost
+ * or damaged, nobody knows its objects, and all objects stay. The store must be locked.
  *
  * @returns bytes that were freed; an object which a checkout still holds counts as none.
  */
 export function pruneStore(store: string): number {
   const images = readImageIndex(store)
-  const trees = new Set(images.flatMap(({ diffIds }) => diffIds.map((diffId) => layerTreePath(store, diffId))))
+  const diffIds = [...new Set(images.flatMap((image) => image.diffIds))]
   const blobs = new Set(images.flatMap((image) => blobsOf(store, image)))
-  const objects = new Set(
-    [...new Set(images.flatMap(({ diffIds }) => diffIds))].flatMap((diffId) =>
-      (readLayerTree(store, diffId) ?? []).flatMap((entry) =>
-        entry.kind === 'file' ? [objectPath(store, entry.object)] : [],
-      ),
-    ),
-  )
-  const objectFolders = names(objectsFolder(store)).map((name) => join(objectsFolder(store), name))
+  const objects = neededObjects(store, diffIds)
+  const objectFolders = objects === undefined ? [] : namesIn(objectsFolder(store))
   return (
     removePartialBlobs(store) +
-    removeOthers(layersFolder(store), trees) +
+    removeOthers(layersFolder(store), new Set(diffIds.map((diffId) => layerTreePath(store, diffId)))) +
     removeOthers(blobsFolder(store), blobs) +
-    objectFolders.reduce((sum, folder) => sum + removeOthers(folder, objects), 0)
+    objectFolders.reduce((sum, name) => sum + removeOthers(join(objectsFolder(store), name), objects ?? new Set()), 0)
   )
+}
+
+/** Paths; undefined when a tree cannot be read. */
+function neededObjects(store: string, diffIds: readonly Digest[]): ReadonlySet<string> | undefined {
+  const objects = new Set<string>()
+  for (const diffId of diffIds) {
+    const entries = readLayerTree(store, diffId)
+    if (entries === undefined) return undefined
+    for (const entry of entries) if (entry.kind === 'file') objects.add(objectPath(store, entry.object))
+  }
+  return objects
 }
 
 /** Manifest and configuration, and the layers, which the setting `keep-blobs` has kept. */
@@ -42,7 +49,7 @@ function blobsOf(store: string, { manifest, id }: ImageRecord): string[] {
 /** Trees go before objects, so that a kill in between leaves no tree without its objects. */
 function removeOthers(folder: string, kept: ReadonlySet<string>): number {
   let freed = 0
-  for (const name of names(folder)) {
+  for (const name of namesIn(folder)) {
     const path = join(folder, name)
     if (kept.has(path)) continue
     const { nlink, blocks } = statSync(path)
@@ -50,13 +57,4 @@ function removeOthers(folder: string, kept: ReadonlySet<string>): number {
     if (nlink === 1) freed += blocks * 512
   }
   return freed
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
 }

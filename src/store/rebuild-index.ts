@@ -1,5 +1,6 @@
-import { readdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import { namesIn } from '../host/folder-entries.ts'
 import { parseImageConfiguration } from '../image/configuration.ts'
 import { type Digest, isDigest } from '../image/digest.ts'
 import { blobPath, blobsFolder, type ImageRecord, readBlob, writeImageIndex } from './image-index.ts'
@@ -22,7 +23,7 @@ export function rebuildImageIndex(store: string, names: ReadonlyMap<string, stri
 }
 
 function digests(store: string): Digest[] {
-  return readdirSync(blobsFolder(store))
+  return namesIn(blobsFolder(store))
     .map((name) => name.replace('-', ':'))
     .filter(isDigest)
 }

@@ -1,5 +1,6 @@
-import { type Dirent, existsSync, lstatSync, readdirSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
+import { entriesIn, namesIn } from '../host/folder-entries.ts'
 import type { Digest } from '../image/digest.ts'
 import { blobPath, blobsFolder, type ImageRecord } from './image-index.ts'
 import { layersFolder, layerTreePath, readLayerTree } from './layer-tree.ts'
@@ -81,35 +82,22 @@ function ownersOf(store: string, images: readonly ImageRecord[]): Map<string, st
 
 /** All files of the store but the list of images. */
 function filesOf(store: string): string[] {
-  const objects = names(objectsFolder(store)).flatMap((name) => namesIn(`${objectsFolder(store)}/${name}`))
-  const partial = namesIn(join(store, 'partial'))
-  return [...namesIn(layersFolder(store)), ...namesIn(blobsFolder(store)), ...partial, ...objects]
+  const objects = pathsIn(objectsFolder(store)).flatMap(pathsIn)
+  const partial = pathsIn(join(store, 'partial'))
+  return [...pathsIn(layersFolder(store)), ...pathsIn(blobsFolder(store)), ...partial, ...objects]
 }
 
-function namesIn(folder: string): string[] {
-  return names(folder).map((name) => `${folder}/${name}`)
-}
-
-function names(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : []
+function pathsIn(folder: string): string[] {
+  return namesIn(folder).map((name) => `${folder}/${name}`)
 }
 
 /** With folders themselves. Goes into no other file system, and follows no link. */
 function* everythingIn(folder: string): Generator<string> {
   yield folder
-  for (const entry of entries(folder)) {
+  for (const entry of entriesIn(folder)) {
     const path = `${folder}/${entry.name}`
     if (!entry.isDirectory()) yield path
     else if (lstatSync(path).dev === lstatSync(folder).dev) yield* everythingIn(path)
-  }
-}
-
-function entries(folder: string): Dirent[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
   }
 }
 

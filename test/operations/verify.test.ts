@@ -25,6 +25,7 @@ import { setExtendedAttribute } from '../../src/host/system-calls.ts'
 import { digestOf } from '../../src/image/digest.ts'
 import { parseLocation } from '../../src/image/location.ts'
 import type { Context } from '../../src/operations/context.ts'
+import { pruneImages } from '../../src/operations/images.ts'
 import { pullImage } from '../../src/operations/pull.ts'
 import { stageDeployment } from '../../src/operations/stage-deployment.ts'
 import { type VerifyResult, verify } from '../../src/operations/verify.ts'
@@ -465,4 +466,15 @@ test('a deployment whose info is damaged is told of', async () => {
   const result = await verify(undefined, { repair: true }, hostIn(host.folder, countedSource(image)))
   assert.equal(result.remaining, 1)
   assert.match(parts(result)[0] ?? '', /info' is damaged or missing/)
+})
+
+test('a list of images that is gone is no reason to prune what containers need', async () => {
+  using copy = copied()
+  const context = hostIn(copy.host.folder, countedSource(image))
+  rmSync(join(copy.host.store, 'images.json'))
+  await assert.rejects(pruneImages(context), { code: 'store', message: /lost the image of the container 'one'$/ })
+  await verify(undefined, { repair: true }, context)
+  await pruneImages(context)
+  const { remaining } = await verify(undefined, { repair: false }, context)
+  assert.equal(remaining, 0)
 })

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { digestOf } from '../../src/image/digest.ts'
+import { type Digest, digestOf } from '../../src/image/digest.ts'
 import { blobPath, writeBlob, writeImageIndex } from '../../src/store/image-index.ts'
+import { encodeLayerTree, writeLayerTree } from '../../src/store/layer-tree.ts'
+import { objectPath } from '../../src/store/object.ts'
 import { pruneStore } from '../../src/store/prune.ts'
 import { scratch } from './scratch.ts'
 
@@ -41,12 +44,27 @@ test('a lost manifest does not stop pruning', () => {
   assert.ok(pruneStore(store) > 0)
 })
 
+test('while a tree that an image needs is damaged, all objects stay', () => {
+  using folder = scratch()
+  const store = folder.path
+  const diffId = digestOf(layer)
+  const object = 'ab'.repeat(32)
+  mkdirSync(join(store, 'objects/ab'), { recursive: true })
+  writeFileSync(objectPath(store, object), 'x')
+  enter(store, [diffId])
+  pruneStore(store)
+  assert.ok(existsSync(objectPath(store, object)))
+  writeLayerTree(store, diffId, encodeLayerTree([]))
+  assert.ok(pruneStore(store) > 0)
+  assert.equal(existsSync(objectPath(store, object)), false)
+})
+
 function descriptor(mediaType: string, bytes: Buffer) {
   return { mediaType, digest: digestOf(bytes), size: bytes.length }
 }
 
-function enter(store: string): void {
+function enter(store: string, diffIds: Digest[] = []): void {
   const sizes = { transferSize: 0, treeSize: 0, pulled: 0, origins: [], accepted: [] }
-  const digests = { manifest: digestOf(manifest), id: digestOf(configuration), diffIds: [] }
+  const digests = { manifest: digestOf(manifest), id: digestOf(configuration), diffIds }
   writeImageIndex(store, [{ ...digests, ...sizes, names: ['registry.example/app:1'] }])
 }
