@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { syncFileSystem } from './system-calls.ts'
 
 /**
  * Replaces a file in one step, and durably: after it returns, a power cut leaves the new content; before, the old. The
@@ -30,6 +31,16 @@ export function syncDirectory(path: string): void {
   const fd = openSync(path, 'r')
   try {
     fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Makes everything durable on the file system that holds a folder. */
+export function syncFileSystemOf(folder: string): void {
+  const fd = openSync(folder, 'r')
+  try {
+    syncFileSystem(fd)
   } finally {
     closeSync(fd)
   }

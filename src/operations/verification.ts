@@ -6,11 +6,10 @@ import { ForerunError } from '../errors.ts'
 import { type CheckoutFault, checkCheckout } from '../store/checkout-faults.ts'
 import { checkoutFolder, type DeploymentInfo, readInfo } from '../store/deployment.ts'
 import { fileChecks, type Inode, type ReadFile } from '../store/file-checks.ts'
+import { imageTree } from '../store/image.ts'
 import { checkImages, type ImageFault } from '../store/image-faults.ts'
 import type { ImageRecord } from '../store/image-index.ts'
-import { readLayerTree } from '../store/layer-tree.ts'
 import { displayPath } from '../tree/entry.ts'
-import { mergeLayers, type StoredEntry } from '../tree/merge.ts'
 import { addMountPoint } from '../tree/mount-point.ts'
 import type { DirectoryNode } from '../tree/node.ts'
 import type { Context } from './context.ts'
@@ -88,7 +87,7 @@ function expectedCheckout(
     if (!info['has-container-service'] || info.remote !== null) return { target, tree: undefined }
     const record = index.find(({ manifest }) => manifest === info.forerun.manifest)
     if (record === undefined) return { problem: `the store has lost its image ${info.forerun.manifest}`, info }
-    const tree = treeOf(store, record)
+    const tree = imageTree(store, record, { objects: false })
     if (tree === undefined) return { problem: 'cannot be compared before its image is whole' }
     addMountPoints(tree, folder, target)
     return { target, tree }
@@ -96,17 +95,6 @@ function expectedCheckout(
     if (!(error instanceof ForerunError)) throw error
     return { problem: error.message }
   }
-}
-
-/** Also when objects are missing. */
-function treeOf(store: string, { diffIds }: ImageRecord): DirectoryNode | undefined {
-  const layers: StoredEntry[][] = []
-  for (const diffId of diffIds) {
-    const entries = readLayerTree(store, diffId)
-    if (entries === undefined) return undefined
-    layers.push(entries)
-  }
-  return mergeLayers(layers)
 }
 
 /** What `install` made for mounts, as kinds that are there now: a bind's source may have changed since. */

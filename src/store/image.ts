@@ -6,7 +6,7 @@ import { parseManifest } from '../image/manifest.ts'
 import { mergeLayers, type StoredEntry } from '../tree/merge.ts'
 import type { DirectoryNode } from '../tree/node.ts'
 import { type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
-import { readWholeLayerTree } from './layer-tree.ts'
+import { readLayerTree, readWholeLayerTree } from './layer-tree.ts'
 
 /** An image of the store, opened. */
 export interface StoredImage {
@@ -23,11 +23,19 @@ export function openImage(store: string, record: ImageRecord): StoredImage {
   return { record, manifest: parsed.manifest, configuration }
 }
 
-/** The file system of an image; undefined when the store lacks a part of it, or a part is damaged: it has to be pulled again. */
-export function imageTree(store: string, record: ImageRecord): DirectoryNode | undefined {
+/**
+ * The file system of an image; undefined when the store lacks a part of it, or a part is damaged: it has to be pulled again.
+ *
+ * @param options.objects whether the objects must be there, too; default true.
+ */
+export function imageTree(
+  store: string,
+  record: ImageRecord,
+  { objects = true }: { objects?: boolean } = {},
+): DirectoryNode | undefined {
   const layers: StoredEntry[][] = []
   for (const diffId of record.diffIds) {
-    const layer = readWholeLayerTree(store, diffId)
+    const layer = objects ? readWholeLayerTree(store, diffId) : readLayerTree(store, diffId)
     if (layer === undefined) return undefined
     layers.push(layer)
   }

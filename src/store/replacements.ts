@@ -1,16 +1,6 @@
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { syncFileSystem } from '../host/system-calls.ts'
+import { syncFileSystemOf } from '../host/durable-file.ts'
 import { type ByteString, byteString } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
 import { type ExpectedFile, isContentOf } from './file-checks.ts'
@@ -59,14 +49,5 @@ export function openReplacements(store: string): Replacements {
       }
     },
     [Symbol.dispose]: () => rmSync(scratch, { recursive: true, force: true }),
-  }
-}
-
-export function syncFileSystemOf(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    syncFileSystem(fd)
-  } finally {
-    closeSync(fd)
   }
 }

@@ -1,16 +1,7 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { removeExtendedAttribute, syncFileSystem } from '../host/system-calls.ts'
+import { syncFileSystemOf } from '../host/durable-file.ts'
+import { removeExtendedAttribute } from '../host/system-calls.ts'
 import { objectsFolder } from './object.ts'
 
 /**
@@ -48,7 +39,7 @@ export function openStaging(store: string): Staging {
       rmSync(folder, { recursive: true, force: true })
     },
     commit() {
-      syncFolder(place)
+      syncFileSystemOf(place)
       mkdirSync(objectsFolder(store), { recursive: true, mode: 0o700 })
       for (const folder of folders) {
         for (const name of readdirSync(folder)) moveInto(join(objectsFolder(store), name), join(folder, name))
@@ -74,15 +65,6 @@ export const stagingPrefix = '.staging-'
 function handDownNothing(folder: string): void {
   chmodSync(folder, 0o700)
   removeExtendedAttribute(Buffer.from(folder), Buffer.from('system.posix_acl_default'))
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    syncFileSystem(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 /** A folder that the store has not is moved whole. Two layers may bring the same object: the later one takes its place. */
