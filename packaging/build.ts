@@ -1,5 +1,5 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { builtinModules, createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { bundledLicenses } from './licenses.ts'
@@ -43,7 +43,7 @@ export async function buildBundle(
     logLevel: 'warning',
     loader: { '.service': 'text', '.conf': 'text', '.template': 'text' },
     banner: { js: requireForPackages },
-    plugins: [koffiBeside],
+    plugins: [koffiBeside, lateBuiltins],
   })
   await writeFile(join(output, 'LICENSE.packages'), await bundledLicenses(metafile, root))
   await writeFile(join(output, 'forerun.cjs'), launcher, { mode: 0o755 })
@@ -59,11 +59,37 @@ if (parseInt(process.versions.node, 10) < ${oldestNode}) {
   process.stderr.write('forerun needs Node ${oldestNode} or newer; this is ' + process.version + '\\n');
   process.exit(1);
 }
+// What is received lies in few objects that hold much: with more room for young ones, more of it waits to be freed.
+require('v8').setFlagsFromString('--semi-space-growth-factor=1');
 import('./lib/program.mjs');
 `
 
 /** Packages that are not modules ask for Node's own parts in the older way. */
-const requireForPackages = `import{createRequire as requireOf}from'node:module';const require=requireOf(import.meta.url);`
+const requireForPackages = `const require=process.getBuiltinModule('module').createRequire(import.meta.url);`
+
+/**
+ * A module that imports a part of Node makes Node load whatever that part would load when it is first used: all of its
+ * streams for one function of `fs`. So such a part becomes an object that asks for it, name by name, when a name is used.
+ */
+const lateBuiltins: Plugin = {
+  name: 'late-builtins',
+  setup({ onResolve, onLoad }) {
+    const builtins = new Set(builtinModules)
+    onResolve({ filter: /^[a-z_/:0-9]+$/ }, ({ path, kind }) => {
+      const name = path.replace(/^node:/, '')
+      return kind === 'import-statement' && builtins.has(name) ? { path: name, namespace: 'late-builtin' } : undefined
+    })
+    onLoad({ filter: /.*/, namespace: 'late-builtin' }, ({ path }) => {
+      const now = `process.getBuiltinModule(${JSON.stringify(path)})`
+      const part: unknown = process.getBuiltinModule(path)
+      // Of the others, which are functions or classes, the whole is what is imported.
+      if (typeof part !== 'object' || part === null) return { contents: `module.exports = ${now}` }
+      const names = Object.keys(part).map((name) => `get ${JSON.stringify(name)}() { return part().${name} },`)
+      const contents = `let loaded; const part = () => (loaded ??= ${now}); module.exports = {\n${names.join('\n')}\n}`
+      return { contents, loader: 'js' }
+    })
+  },
+}
 
 /** koffi looks for its binary in packages by name; the bundle has one, in its own folder. */
 const koffiBeside: Plugin = {

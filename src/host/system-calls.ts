@@ -74,6 +74,17 @@ export function extendedAttributes(path: Buffer): Map<string, Buffer> {
 /** The kernel's most for a list of names, and for a value. Used again: asking for every file of a tree is common. */
 let answer: Buffer | undefined
 
+/** Makes an empty open file one with the content of another, of which it shares all blocks: FICLONE of ioctl(2). */
+export function cloneContent(from: number, to: number): void {
+  const FICLONE = 0x40049409
+  check('ioctl', calls().ioctl(to, FICLONE, from))
+}
+
+/** Gives back to the kernel what has been freed, which the C library keeps for later: malloc_trim(3). */
+export function trimMemory(): void {
+  calls().malloc_trim(0)
+}
+
 /** Makes a device node: mknod(2). `type` is `constants.S_IFCHR`, `S_IFBLK` or `S_IFIFO`; permissions follow the umask. */
 export function makeNode(path: Buffer, type: number, major: number, minor: number): void {
   check('mknod', calls().mknod(terminated(path), type | 0o600, deviceNumber(major, minor)), path)
@@ -125,6 +136,9 @@ function loadLibc() {
     lgetxattr: declare<[Buffer, Buffer, Buffer, number]>(
       'intptr_t lgetxattr(const void *path, const void *name, void *value, size_t size)',
     ),
+    malloc_trim: declare<[number]>('int malloc_trim(size_t pad)'),
+    // Variable arguments are passed as others are, on both architectures.
+    ioctl: declare<[number, number, number]>('int ioctl(int fd, unsigned long request, intptr_t argument)'),
     mknod: declare<[Buffer, number, bigint]>('int mknod(const void *path, uint32_t mode, uint64_t dev)'),
     renameat2: declare<[number, Buffer, number, Buffer, number]>(
       'int renameat2(int olddirfd, const void *oldpath, int newdirfd, const void *newpath, unsigned int flags)',

@@ -1,5 +1,5 @@
 import { LayerFault } from './fault.ts'
-import { gzipInflater, type Inflater, zstdInflater } from './inflate.ts'
+import { gzipInflater, type Inflater, type Output, zstdInflater } from './inflate.ts'
 import { zstdFrames } from './zstd-frames.ts'
 
 /** Turns the bytes of a blob into those of its archive. All functions throw LayerFault; see `decompressor`. */
@@ -12,10 +12,8 @@ export interface Decompressor extends Disposable {
 /**
  * The uncompressed bytes of a layer: gzip (of several members, padded with zeros), zstd (of several frames, skippable
  * ones among them) or plain, told apart by their first bytes, since media types lie.
- *
- * @param take gets the uncompressed bytes, which are valid during the call only.
  */
-export function decompressor(take: (bytes: Buffer) => void): Decompressor {
+export function decompressor(output: Output): Decompressor {
   let first: Buffer = Buffer.alloc(0)
   let form: Decompressor | undefined
   return {
@@ -30,12 +28,12 @@ export function decompressor(take: (bytes: Buffer) => void): Decompressor {
         first = Buffer.from(first)
         return
       }
-      form = decompressorOf(first, take)
+      form = decompressorOf(first, output)
       form.write(first)
     },
     end() {
       if (form === undefined) {
-        form = decompressorOf(first, take)
+        form = decompressorOf(first, output)
         form.write(first)
       }
       form.end()
@@ -52,23 +50,31 @@ const knownFormats = [
 
 const longestMagic = 6
 
-function decompressorOf(first: Buffer, take: (bytes: Buffer) => void): Decompressor {
+function decompressorOf(first: Buffer, output: Output): Decompressor {
   const other = knownFormats.find(({ magic }) => first.subarray(0, magic.length).equals(magic))
   if (other !== undefined) {
     throw new LayerFault(`it is compressed with ${other.name}, which no image specification knows`)
   }
-  if (first[0] === 0x1f && first[1] === 0x8b) return inflating(gzipInflater(), take)
-  if (first.length >= 4 && isZstd(first.readUInt32LE())) return zstdDecompressor(take)
-  return { write: take, end() {}, [Symbol.dispose]() {} }
+  if (first[0] === 0x1f && first[1] === 0x8b) return inflating(gzipInflater(), output)
+  if (first.length >= 4 && isZstd(first.readUInt32LE())) return zstdDecompressor(output)
+  return { write: (bytes) => copyTo(output, bytes), end() {}, [Symbol.dispose]() {} }
+}
+
+function copyTo(output: Output, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.copy(output.room(), 0, at)
+    output.filled(length)
+    at += length
+  }
 }
 
 function isZstd(magic: number): boolean {
   return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50
 }
 
-function zstdDecompressor(take: (bytes: Buffer) => void): Decompressor {
+function zstdDecompressor(output: Output): Decompressor {
   const frames = zstdFrames()
-  const inner = inflating(zstdInflater({ windowLogMax: 27 }), take)
+  const inner = inflating(zstdInflater({ windowLogMax: 27 }), output)
   return {
     write(bytes) {
       for (const piece of frames.pieces(bytes)) inner.write(piece)
@@ -79,10 +85,10 @@ function zstdDecompressor(take: (bytes: Buffer) => void): Decompressor {
   }
 }
 
-function inflating(inflater: Inflater, take: (bytes: Buffer) => void): Decompressor {
+function inflating(inflater: Inflater, output: Output): Decompressor {
   return {
-    write: (bytes) => withFaults(() => inflater.write(bytes, take)),
-    end: () => withFaults(() => inflater.end(take)),
+    write: (bytes) => withFaults(() => inflater.write(bytes, output)),
+    end: () => withFaults(() => inflater.end(output)),
     [Symbol.dispose]: () => inflater[Symbol.dispose](),
   }
 }

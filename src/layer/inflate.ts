@@ -2,10 +2,27 @@ import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
 
 /** Decompresses one stream piece by piece, in the calling thread. */
 export interface Inflater extends Disposable {
-  /** What `take` gets is valid during the call only. @throws an error with zlib's code, such as `Z_DATA_ERROR`. */
-  write(bytes: Buffer, take: (bytes: Buffer) => void): void
+  /** @throws an error with zlib's code, such as `Z_DATA_ERROR`, and what the output throws. */
+  write(bytes: Buffer, output: Output): void
   /** To be called once, after the last bytes. @throws an error with zlib's code when the stream is not whole. */
-  end(take: (bytes: Buffer) => void): void
+  end(output: Output): void
+}
+
+/** Where uncompressed bytes go, without being copied. */
+export interface Output {
+  /** Room for the next bytes, at least for one. */
+  room(): Buffer
+  /** So many bytes lie in what `room` gave. */
+  filled(length: number): void
+}
+
+/** @param take gets the bytes, which are valid during the call only. */
+export function outputTo(take: (bytes: Buffer) => void): Output {
+  const buffer = Buffer.allocUnsafeSlow(outputSize)
+  return {
+    room: () => buffer,
+    filled: (length) => take(buffer.subarray(0, length)),
+  }
 }
 
 /** gzip, of several members too; zeros after the last one are passed over (RFC 1952). */
@@ -25,7 +42,7 @@ const outputSize = 256 * 1024
 /**
  * Node's streams allocate a new buffer for each piece of output, which costs half as much again as inflating, and take a
  * promise or an event for each; what Node has for one call wants the whole in memory. So this calls what lies beneath
- * both, as npm's own minizlib does, with one buffer for all output.
+ * both, as npm's own minizlib does, and has it write to where the output is to be.
  */
 interface ZlibStream {
   readonly _handle: ZlibHandle
@@ -49,27 +66,27 @@ interface ZlibHandle {
 
 function inflater(stream: ZlibStream, flush: { go: number; end: number }): Inflater {
   const { _handle: handle, _writeState: state } = stream
-  const output = Buffer.allocUnsafeSlow(outputSize)
   let failure: Error | undefined
   handle.onerror = (message, errno, code) => {
     failure ??= Object.assign(new Error(message), { errno, code })
   }
 
-  function run(flag: number, bytes: Buffer, take: (bytes: Buffer) => void): void {
+  function run(flag: number, bytes: Buffer, output: Output): void {
     for (let left = bytes.length; ; ) {
-      handle.writeSync(flag, bytes, bytes.length - left, left, output, 0, outputSize)
+      const room = output.room()
+      handle.writeSync(flag, bytes, bytes.length - left, left, room, 0, room.length)
       if (failure !== undefined) throw failure
-      const [outputLeft = 0, inputLeft = 0] = state
-      if (outputLeft < outputSize) take(output.subarray(0, outputSize - outputLeft))
-      // With room left in the output, all has been taken of the input that belongs to the stream.
-      if (outputLeft > 0) return
+      const [roomLeft = 0, inputLeft = 0] = state
+      if (roomLeft < room.length) output.filled(room.length - roomLeft)
+      // With room left, all has been taken of the input that belongs to the stream.
+      if (roomLeft > 0) return
       left = inputLeft
     }
   }
 
   return {
-    write: (bytes, take) => run(flush.go, bytes, take),
-    end: (take) => run(flush.end, Buffer.alloc(0), take),
+    write: (bytes, output) => run(flush.go, bytes, output),
+    end: (output) => run(flush.end, Buffer.alloc(0), output),
     [Symbol.dispose]: () => stream.destroy(),
   }
 }

@@ -1,7 +1,8 @@
 import { ForerunError } from '../errors.ts'
 import type { LayerLimits } from '../image/layer-limits.ts'
 import type { LayerReceiver } from '../tree/entry.ts'
-import { archiveBytes, type LayerIdentity } from './archive-bytes.ts'
+import { archiveBytes, archiveDigest, type LayerIdentity } from './archive-bytes.ts'
+import { outputTo } from './inflate.ts'
 import { tarReader } from './tar.ts'
 import { verifiedBlob } from './verified-blob.ts'
 
@@ -31,12 +32,17 @@ export async function readLayer(
   const { descriptor } = identity
   await using blob = verifiedBlob(source, descriptor, { signal, onReceived })
   const reader = tarReader(receiver, { layer: descriptor.digest, limits })
-  using archive = archiveBytes(identity, { limits, take: reader.write })
+  const digest = archiveDigest(identity)
+  const output = outputTo((bytes) => {
+    digest.update(bytes)
+    reader.write(bytes)
+  })
+  using archive = archiveBytes({ layer: descriptor.digest, limits, output })
   try {
     for await (const bytes of blob.bytes()) archive.write(bytes)
     archive.end()
     reader.end()
-    return { entries: reader.entries, uncompressedSize: archive.verify() }
+    return { entries: reader.entries, uncompressedSize: digest.verify() }
   } catch (error) {
     // Bytes that cannot be read may be the wrong bytes, which is then what the user should know.
     if (error instanceof ForerunError && error.code === 'layer') await blob.passRest()

@@ -13,10 +13,9 @@ import type { Context } from './context.ts'
 import { receiveBlob } from './received-blob.ts'
 import { blobBytes, type ResolvedImage } from './resolve-image.ts'
 import { sideBySide } from './side-by-side.ts'
-import type { UnpackedLayer } from './thread-tasks.ts'
 import { openThreads, type Threads } from './threads.ts'
 import { openTurns, type Turns } from './turns.ts'
-import { unpackLayer } from './unpack-layer.ts'
+import { type UnpackedLayer, unpackLayer } from './unpack-layer.ts'
 
 export interface FetchedLayers {
   /** The blobs that were fetched. */

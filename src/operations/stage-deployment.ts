@@ -13,6 +13,7 @@ import type { CheckoutPlan } from './checkout-plan.ts'
 import type { Context } from './context.ts'
 import type { InstallationPlan } from './install-changes.ts'
 import { unfinishedPrefix } from './lock-host.ts'
+import { placeInThreads } from './place-in-threads.ts'
 
 /**
  * Makes the complete folder of a deployment beside its place: checkout, configuration, `info`, and copies of unit and
@@ -55,6 +56,7 @@ async function fill(folder: string, plan: InstallationPlan, context: Context): P
     target: checkoutFolder({ folder, info: plan.info }),
     ...(plan.checkout as CheckoutPlan),
     signal: context.signal,
+    place: placeInThreads(context.signal),
   })
 }
 

@@ -1,58 +1,72 @@
 import { type ByteChannel, channelReceiver, channelSender } from '../host/byte-channel.ts'
 import type { LayerLimits } from '../image/layer-limits.ts'
-import { archiveBytes, type LayerIdentity } from '../layer/archive-bytes.ts'
+import { archiveBytes } from '../layer/archive-bytes.ts'
 import { tarReader } from '../layer/tar.ts'
 import { hashFiles } from '../store/hash-file.ts'
-import { encodeLayerTree } from '../store/layer-tree.ts'
+import { type EncodedEntries, encodedEntries } from '../store/layer-tree.ts'
 import { layerWriter } from '../store/layer-writer.ts'
+import { placeFiles } from '../store/place-files.ts'
 
 /** What threads do for operations, each call from beginning to end in one thread, without an event loop's turn. */
 export const threadTasks = {
   decompressLayer,
-  unpackLayer,
+  unpackArchive,
   hashFiles,
+  placeFiles,
 } as const
 
 export type ThreadTasks = typeof threadTasks
 
-/** The first half of an import: a layer's blob into its archive, verified. */
+/** A layer's blob into its archive. */
 function decompressLayer(work: {
   readonly blob: ByteChannel
   readonly archive: ByteChannel
-  readonly identity: LayerIdentity
+  readonly layer: string
   readonly limits: LayerLimits
 }): void {
   const { receive } = channelReceiver(work.blob)
-  const { send, end } = channelSender(work.archive)
-  using archive = archiveBytes(work.identity, { limits: work.limits, take: send })
+  const sender = channelSender(work.archive)
+  using archive = archiveBytes({ ...work, output: sender })
   for (let bytes = receive(); bytes !== undefined; bytes = receive()) archive.write(bytes)
   archive.end()
-  // The other half reads to the end whatever the diff id is: an archive that cannot be read is told as such.
-  end()
-  archive.verify()
+  sender.end()
 }
 
-export interface UnpackedLayer {
-  /** As `encodeLayerTree` makes it; with a memory of its own, which is handed over. */
-  readonly tree: Uint8Array
-  /** Bytes of all files. */
+/** A part of a layer: with the parts of the other threads it is the whole. */
+export interface UnpackedPart {
+  readonly entries: EncodedEntries
+  /** Bytes of the files. */
   readonly size: number
 }
 
-/** The second half: a layer's archive into objects and its tree. */
-function unpackLayer(work: {
+/**
+ * A layer's archive into objects, and the entries of its tree: those that no other thread, of all which receive the same
+ * archive, has taken before.
+ */
+function unpackArchive(work: {
   readonly archive: ByteChannel
+  readonly receiver: number
+  /** One number: of the next entry that nobody has taken. */
+  readonly next: SharedArrayBuffer
   readonly layer: string
   readonly limits: LayerLimits
   readonly store: string
   /** Of the staging. */
   readonly folder: string
-}): UnpackedLayer {
-  const { receive } = channelReceiver(work.archive)
-  using writer = layerWriter(work.store, work.folder)
+}): UnpackedPart {
+  const { receive } = channelReceiver(work.archive, work.receiver)
+  const next = new Int32Array(work.next)
+  const encoded = encodedEntries()
+  let size = 0
+  using writer = layerWriter(work.store, work.folder, {
+    wants: (index) => Atomics.compareExchange(next, 0, index, index + 1) === index,
+    take(entry, index) {
+      encoded.add(entry, index)
+      if (entry.kind === 'file') size += entry.size
+    },
+  })
   const reader = tarReader(writer, work)
   for (let bytes = receive(); bytes !== undefined; bytes = receive()) reader.write(bytes)
   reader.end()
-  const size = writer.entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0)
-  return { tree: encodeLayerTree(writer.entries), size }
+  return { entries: encoded.end(), size }
 }

@@ -26,5 +26,6 @@ function answer(task: keyof ThreadTasks, work: never): ThreadAnswer {
 /** Of a task's result: handed over, not copied. */
 function buffersOf(result: unknown): ArrayBuffer[] {
   if (typeof result !== 'object' || result === null) return []
-  return Object.values(result).flatMap((value) => (value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : []))
+  if (ArrayBuffer.isView(result)) return result.buffer instanceof ArrayBuffer ? [result.buffer] : []
+  return Object.values(result).flatMap(buffersOf)
 }

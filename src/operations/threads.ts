@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { trimMemory } from '../host/system-calls.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
 import type { ThreadAnswer } from './thread.ts'
 import type { ThreadTasks } from './thread-tasks.ts'
@@ -35,6 +36,7 @@ export function openThreads(): Threads {
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(all.map((worker) => worker.terminate()))
+      trimMemory()
     },
   }
 }

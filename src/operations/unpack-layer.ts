@@ -1,10 +1,18 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
-import { byteChannel, channelSender, closeChannel, isChannelClosed } from '../host/byte-channel.ts'
+import {
+  type ByteChannel,
+  byteChannel,
+  channelReceiver,
+  channelSender,
+  closeChannel,
+  isChannelClosed,
+} from '../host/byte-channel.ts'
 import type { LayerLimits } from '../image/layer-limits.ts'
-import type { LayerIdentity } from '../layer/archive-bytes.ts'
+import { archiveDigest, type LayerIdentity } from '../layer/archive-bytes.ts'
 import { verifiedBlob } from '../layer/verified-blob.ts'
+import { encodeLayerTree } from '../store/layer-tree.ts'
 import type { Staging } from '../store/staging.ts'
-import type { UnpackedLayer } from './thread-tasks.ts'
 import type { Threads } from './threads.ts'
 
 export interface Unpacking {
@@ -17,10 +25,17 @@ export interface Unpacking {
   readonly onReceived: (bytes: number) => void
 }
 
+export interface UnpackedLayer {
+  /** As `encodeLayerTree` makes it. */
+  readonly tree: Uint8Array
+  /** Bytes of all files. */
+  readonly size: number
+}
+
 /**
- * Imports a layer into a staging while it is received: this thread verifies the blob, one decompresses it and verifies
- * the archive, one makes objects of its files. What was made is to be believed only when the promise resolves; else
- * nothing of it is left.
+ * Imports a layer into a staging while it is received: this thread verifies the blob and the archive, one decompresses, and
+ * two make objects of the files, of which each takes the next that is not taken. What was made is to be believed only
+ * when the promise resolves; else nothing of it is left.
  *
  * @throws as `readLayer`.
  */
@@ -31,35 +46,62 @@ export async function unpackLayer(
 ): Promise<UnpackedLayer> {
   const layer = identity.descriptor.digest
   const folder = staging.openFolder()
-  const channels = { blob: byteChannel(blobSlots), archive: byteChannel(archiveSlots) }
+  const blob = byteChannel(blobSlots)
+  const archive = byteChannel(archiveSlots, { receivers: 1 + writers })
+  const next = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const giveUp = (error: unknown): never => {
-    closeChannel(channels.blob)
-    closeChannel(channels.archive)
+    closeChannel(blob)
+    closeChannel(archive)
     throw error
   }
-  await using blob = verifiedBlob(source, identity.descriptor, { signal, onReceived })
+  await using verified = verifiedBlob(source, identity.descriptor, { signal, onReceived })
+  const unpacking = Array.from({ length: writers }, (_, index) =>
+    threads.run('unpackArchive', { archive, receiver: 1 + index, next, layer, limits, store, folder }),
+  )
   // What fails makes the others give up. Of an archive that cannot be read, the diff id is of no interest.
-  const parts = await Promise.allSettled([
-    send(blob.bytes(), channels.blob).catch(giveUp),
-    threads.run('unpackLayer', { archive: channels.archive, layer, limits, store, folder }).catch(giveUp),
-    threads.run('decompressLayer', { ...channels, identity, limits }).catch(giveUp),
-  ])
-  const [, unpacked] = parts
-  const failures = parts.flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []))
-  if (failures.length === 0 && unpacked.status === 'fulfilled') return unpacked.value
+  const work: Promise<unknown>[] = [
+    ...unpacking,
+    send(verified.bytes(), blob),
+    threads.run('decompressLayer', { blob, archive, layer, limits }),
+    verify(archive, identity),
+  ]
+  const ended = await Promise.allSettled(work.map((part) => part.catch(giveUp)))
+  const failures = ended.flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []))
+  if (failures.length === 0) {
+    const parts = await Promise.all(unpacking)
+    return {
+      tree: encodeLayerTree(parts.map(({ entries }) => entries)),
+      size: parts.reduce((sum, { size }) => sum + size, 0),
+    }
+  }
   staging.discard(folder)
   const reason = failures.find((failure) => !isChannelClosed(failure))
   // Bytes that cannot be read may be the wrong bytes, which is then what the user should know.
-  if (reason instanceof ForerunError && reason.code === 'layer') await blob.passRest()
+  if (reason instanceof ForerunError && reason.code === 'layer') await verified.passRest()
   throw reason
 }
 
+/** Making small files takes longer than decompressing them, and large ones the other way round: so two threads make files. */
+const writers = 2
+
 /** About two megabytes wait each way, in pieces that a core's cache holds. */
-const blobSlots = { slots: 16, slotSize: 128 * 1024 }
-const archiveSlots = { slots: 8, slotSize: 256 * 1024 }
+const blobSlots = { slots: 16, slotSize: 64 * 1024 }
+const archiveSlots = { slots: 32, slotSize: 128 * 1024 }
 
 async function send(bytes: AsyncIterable<Buffer>, channel: SharedArrayBuffer): Promise<void> {
   const sender = channelSender(channel)
   for await (const piece of bytes) await sender.sendLater(piece)
   sender.end()
+}
+
+/** Receives as number 0. */
+async function verify(archive: ByteChannel, identity: LayerIdentity): Promise<void> {
+  const { receiveLater } = channelReceiver(archive, 0)
+  const digest = archiveDigest(identity)
+  for (let count = 1, bytes = await receiveLater(); bytes !== undefined; bytes = await receiveLater(), count++) {
+    digest.update(bytes)
+    // What is there already is received without the event loop having turned.
+    if (count % archiveSlots.slots === 0) await nextTurn()
+  }
+  digest.verify()
 }

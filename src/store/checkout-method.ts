@@ -1,8 +1,9 @@
-import { constants, copyFileSync, linkSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, linkSync, openSync, unlinkSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import { cloneContent } from '../host/system-calls.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { byteString, type Metadata } from '../tree/entry.ts'
-import { applyMetadata } from './metadata.ts'
+import { applyMetadata, applyMetadataToOpenFile } from './metadata.ts'
 
 /** Places one object at a path that does not exist. Paths as Node takes them. */
 export type PlaceObject = (object: string, path: string | Buffer, metadata: Metadata) => void
@@ -35,8 +36,21 @@ function copy(object: string, path: string | Buffer, metadata: Metadata): void {
 }
 
 function reflink(object: string, path: string | Buffer, metadata: Metadata): void {
-  copyFileSync(object, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
-  applyMetadata(toByteString(path), metadata, { symlink: false })
+  const from = openSync(object, constants.O_RDONLY)
+  try {
+    const to = openSync(path, 'wx', 0o600)
+    try {
+      cloneContent(from, to)
+      applyMetadataToOpenFile(to, { path: toByteString(path), metadata })
+    } catch (error) {
+      unlinkSync(path)
+      throw error
+    } finally {
+      closeSync(to)
+    }
+  } finally {
+    closeSync(from)
+  }
 }
 
 /** An inode has room for a number of names (65,000 on ext4); beyond it the file is copied. */

@@ -1,22 +1,28 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { threadId } from 'node:worker_threads'
 import type { LayerEntry, LayerReceiver, Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { ObjectId } from '../tree/node.ts'
 import { applyMetadataToNewFile, type NewFileOwner, newFileMode, ownerOfNewFiles } from './metadata.ts'
 import { objectId, objectPath, objectsFolder } from './object.ts'
 
-/** Takes a layer as it is read: regular files become objects in the staging, `entries` the tree of the layer. */
-export interface LayerWriter extends LayerReceiver, Disposable {
-  readonly entries: readonly StoredEntry[]
+/** Takes a layer as it is read: regular files become objects in the staging. */
+export interface LayerWriter extends LayerReceiver, Disposable {}
+
+/** What a writer makes of a layer. */
+export interface WriterWork {
+  /** Told each entry once it is made, with its place in the layer, from 0 on. */
+  readonly take: (entry: StoredEntry, index: number) => void
+  /** Whether to make the entry at that place of the layer, or leave it to another writer; asked for each. Default: all. */
+  readonly wants?: (index: number) => boolean
 }
 
 /**
  * Writes the objects that the store has not into a folder of a staging, laid out as the store's own, that belongs to
- * this writer alone. Disposing closes what an interrupted reading left open.
+ * the writers of one layer. Disposing closes what an interrupted reading left open.
  */
-export function layerWriter(store: string, folder: string): LayerWriter {
-  const entries: StoredEntry[] = []
+export function layerWriter(store: string, folder: string, { take, wants = () => true }: WriterWork): LayerWriter {
   const written = new Set<ObjectId>()
   const folders = new Set<string>()
   const storeIsEmpty = !existsSync(objectsFolder(store))
@@ -27,24 +33,26 @@ export function layerWriter(store: string, folder: string): LayerWriter {
     has: (id) => written.has(id) || (!storeIsEmpty && existsSync(objectPath(store, id))),
     path(id) {
       const parent = id.slice(0, 2)
-      if (!folders.has(parent)) mkdirSync(`${folder}/${parent}`, { mode: 0o700 })
+      // Another writer may have made it.
+      if (!folders.has(parent)) mkdirSync(`${folder}/${parent}`, { mode: 0o700, recursive: true })
       folders.add(parent)
       return `${folder}/${parent}/${id.slice(2)}`
     },
     add: (id) => written.add(id),
   }
+  let index = -1
   let file: OpenObject | undefined
   return {
-    entries,
     entry(given) {
+      if (!wants(++index)) return
       const entry = withoutHostAttributes(given)
-      if (entry.kind !== 'file') entries.push(entry)
+      if (entry.kind !== 'file') take(entry, index)
       else file = entry.size <= smallFile ? smallObject(entry, place) : largeObject(entry, place)
     },
     content: (bytes) => file?.write(bytes),
     hole: (length) => file?.skip(length),
     endFile() {
-      if (file !== undefined) entries.push({ ...file.entry, object: file.finish() })
+      if (file !== undefined) take({ ...file.entry, object: file.finish() }, index)
       file = undefined
     },
     [Symbol.dispose]: () => file?.abandon(),
@@ -92,14 +100,15 @@ function smallObject(entry: FileEntry, place: Place): OpenObject {
     finish() {
       const id = objectId(entry.metadata, entry.size, hash('sha256', content))
       if (place.has(id)) return id
-      const fd = openSync(place.path(id), 'wx', newFileMode(entry.metadata, place.owner))
+      place.add(id)
+      const fd = openUnlessPresent(place.path(id), newFileMode(entry.metadata, place.owner))
+      if (fd === undefined) return id
       try {
         writeWhole(fd, content)
         applyMetadataToNewFile(fd, entry, place.owner)
       } finally {
         closeSync(fd)
       }
-      place.add(id)
       return id
     },
     abandon() {},
@@ -107,7 +116,7 @@ function smallObject(entry: FileEntry, place: Place): OpenObject {
 }
 
 function largeObject(entry: FileEntry, place: Place): OpenObject {
-  const path = `${place.folder}/unfinished`
+  const path = `${place.folder}/unfinished-${threadId}`
   const fd = openSync(path, 'wx', newFileMode(entry.metadata, place.owner))
   const hash = createHash('sha256')
   let length = 0
@@ -141,6 +150,16 @@ function largeObject(entry: FileEntry, place: Place): OpenObject {
       }
     },
     abandon: () => closeSync(fd),
+  }
+}
+
+/** @returns undefined where another writer of the layer makes the same object. */
+function openUnlessPresent(path: string, mode: number): number | undefined {
+  try {
+    return openSync(path, 'wx', mode)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return undefined
   }
 }
 

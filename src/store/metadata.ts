@@ -1,6 +1,7 @@
-import { chmodSync, fchmodSync, fchownSync, lchownSync } from 'node:fs'
+import { chmodSync, fchmodSync, fchownSync, fstatSync, lchownSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
 import {
+  removeExtendedAttribute,
   setExtendedAttribute,
   setExtendedAttributeOfOpenFile,
   setTimes,
@@ -34,6 +35,14 @@ export function applyMetadata(path: ByteString, metadata: Metadata, options: { s
   setTimes(bytes, metadata.mtime.seconds, metadata.mtime.nanoseconds)
 }
 
+/** For a folder that was just made: what an administrator has set on a folder above would else be on all that is made in it. */
+export function handDownNothing(folder: ByteString): void {
+  chmodSync(filePath(folder), 0o700)
+  for (const name of ['system.posix_acl_default', 'system.posix_acl_access']) {
+    removeExtendedAttribute(pathBytes(folder), pathBytes(name))
+  }
+}
+
 /** What a file has that this process makes, in a folder that hands down neither group nor access control list. */
 export interface NewFileOwner {
   readonly uid: number | undefined
@@ -56,14 +65,28 @@ export function applyMetadataToNewFile(
   { path, metadata }: { path: ByteString; metadata: Metadata },
   owner: NewFileOwner,
 ): void {
-  const { mode, uid, gid, mtime, xattrs } = metadata
+  const { mode, uid, gid } = metadata
   const isMade = isOwn(metadata, owner) && (mode & (0o7000 | owner.umask)) === 0
   if (!isOwn(metadata, owner)) fchownSync(fd, uid, gid)
   if (!isMade) fchmodSync(fd, mode)
-  for (const [attribute, value] of xattrs) {
+  applyAttributesAndTime(fd, { path, metadata })
+}
+
+/** As `applyMetadata`, for an open regular file. */
+export function applyMetadataToOpenFile(fd: number, file: { path: ByteString; metadata: Metadata }): void {
+  const { mode, uid, gid } = file.metadata
+  const present = fstatSync(fd)
+  const hasOwner = present.uid === uid && present.gid === gid
+  if (!hasOwner) fchownSync(fd, uid, gid)
+  if (!hasOwner || (present.mode & 0o7777) !== mode) fchmodSync(fd, mode)
+  applyAttributesAndTime(fd, file)
+}
+
+function applyAttributesAndTime(fd: number, { path, metadata }: { path: ByteString; metadata: Metadata }): void {
+  for (const [attribute, value] of metadata.xattrs) {
     orUnsupported(path, attribute, () => setExtendedAttributeOfOpenFile(fd, pathBytes(attribute), value))
   }
-  setTimesOfOpenFile(fd, mtime.seconds, mtime.nanoseconds)
+  setTimesOfOpenFile(fd, metadata.mtime.seconds, metadata.mtime.nanoseconds)
 }
 
 function isOwn({ uid, gid }: Metadata, owner: NewFileOwner): boolean {

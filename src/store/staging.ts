@@ -1,7 +1,8 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { syncFileSystemOf } from '../host/durable-file.ts'
-import { removeExtendedAttribute } from '../host/system-calls.ts'
+import { byteString } from '../tree/entry.ts'
+import { handDownNothing } from './metadata.ts'
 import { objectsFolder } from './object.ts'
 
 /**
@@ -9,7 +10,7 @@ import { objectsFolder } from './object.ts'
  * committed is removed when the staging is disposed of, or, after a kill, by the next `removeStaging`.
  */
 export interface Staging extends Disposable {
-  /** Makes a folder for one `layerWriter`, which may work in another thread. */
+  /** Makes a folder for the writers of one layer, which may work in other threads. */
   openFolder(): string
   /** Forgets a folder whose layer could not be read to its end. No writer may work in it any more. */
   discard(folder: string): void
@@ -30,7 +31,7 @@ export function openStaging(store: string): Staging {
     openFolder() {
       const folder = join(place, String(opened++))
       mkdirSync(folder, { mode: 0o700 })
-      handDownNothing(folder)
+      handDownNothing(byteString(folder))
       folders.push(folder)
       return folder
     },
@@ -41,9 +42,12 @@ export function openStaging(store: string): Staging {
     commit() {
       syncFileSystemOf(place)
       mkdirSync(objectsFolder(store), { recursive: true, mode: 0o700 })
-      for (const folder of folders) {
-        for (const name of readdirSync(folder)) moveInto(join(objectsFolder(store), name), join(folder, name))
-      }
+      // The folder with the most names is moved whole, where the store has none.
+      const inTurn = folders
+        .flatMap((folder) => readdirSync(folder).map((name) => ({ folder, name })))
+        .map((part) => ({ ...part, count: readdirSync(join(part.folder, part.name)).length }))
+        .sort((a, b) => b.count - a.count)
+      for (const { folder, name } of inTurn) moveInto(join(objectsFolder(store), name), join(folder, name))
       folders = []
     },
     [Symbol.dispose]: () => rmSync(place, { recursive: true, force: true }),
@@ -60,12 +64,6 @@ export function removeStaging(store: string): void {
 
 /** Of folders of the store that a killed command may have left. */
 export const stagingPrefix = '.staging-'
-
-/** What an administrator has set on a folder above would else be on every file that is made here. */
-function handDownNothing(folder: string): void {
-  chmodSync(folder, 0o700)
-  removeExtendedAttribute(Buffer.from(folder), Buffer.from('system.posix_acl_default'))
-}
 
 /** A folder that the store has not is moved whole. Two layers may bring the same object: the later one takes its place. */
 function moveInto(place: string, folder: string): void {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { wire } from '../../src/cli/wire.ts'
 import type { Context } from '../../src/operations/context.ts'
+import { placeInThreads } from '../../src/operations/place-in-threads.ts'
 import { pull } from '../../src/operations/pull.ts'
 import { checkOut } from '../../src/store/checkout.ts'
 import type { placeObjects } from '../../src/store/checkout-method.ts'
@@ -33,8 +34,9 @@ async function makeCheckout(
   const image = record && wholeImage(store, record)
   if (image === undefined) throw new Error(`${name} is not stored`)
   mkdirSync(join(target, '..'), { recursive: true })
-  const place = method as Parameters<typeof placeObjects>[0]
-  await checkOut(store, image.tree, { target, method: place, shared: true, signal: context.signal })
+  const chosen = method as Parameters<typeof placeObjects>[0]
+  const { signal } = context
+  await checkOut(store, image.tree, { target, method: chosen, shared: true, signal, place: placeInThreads(signal) })
 }
 
 main(process.argv.slice(2)).then(

@@ -35,6 +35,38 @@ test('bytes arrive in their order, however they are cut', async () => {
   assert.deepEqual(await answer, [{ result: createHash('sha256').update(bytes).digest('hex') }])
 })
 
+test('every receiver gets all bytes, the slow one as the quick one', async () => {
+  const bytes = randomBytes(300_000)
+  const channel = byteChannel(small, { receivers: 2 })
+  other.postMessage({ act: 'receive', channel })
+  const answer = once(other, 'message')
+  const sending = (async () => {
+    const sender = channelSender(channel)
+    await sender.sendLater(bytes)
+    sender.end()
+  })()
+  const { receiveLater } = channelReceiver(channel, 1)
+  const received: Buffer[] = []
+  for (let piece = await receiveLater(); piece !== undefined; piece = await receiveLater()) {
+    received.push(Buffer.from(piece))
+    if (received.length % 50 === 0) await pause(2)
+  }
+  await sending
+  assert.deepEqual(Buffer.concat(received), bytes)
+  assert.deepEqual(await answer, [{ result: createHash('sha256').update(bytes).digest('hex') }])
+})
+
+test('bytes are put where they go, and go when a slot is full', () => {
+  const channel = byteChannel(small)
+  const sender = channelSender(channel)
+  const { receive } = channelReceiver(channel)
+  assert.equal(sender.room().length, 1000)
+  sender.filled(sender.room().write('a'.repeat(600)))
+  assert.equal(sender.room().length, 400)
+  sender.filled(sender.room().write('b'.repeat(400)))
+  assert.equal(receive()?.toString(), `${'a'.repeat(600)}${'b'.repeat(400)}`)
+})
+
 test('a sender that pauses, and a receiver that sleeps meanwhile, go on', async () => {
   const channel = byteChannel(small)
   const back = byteChannel(small)

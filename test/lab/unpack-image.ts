@@ -7,14 +7,15 @@ import { defaultLayerLimits, type LayerLimits } from '../../src/image/layer-limi
 import { parseLocation } from '../../src/image/location.ts'
 import { readLayer } from '../../src/layer/read-layer.ts'
 import type { Context } from '../../src/operations/context.ts'
+import { placeInThreads } from '../../src/operations/place-in-threads.ts'
 import { pullImage } from '../../src/operations/pull.ts'
 import { checkOut } from '../../src/store/checkout.ts'
 import { imageTree } from '../../src/store/image.ts'
-import { encodeLayerTree, readWholeLayerTree, writeLayerTree } from '../../src/store/layer-tree.ts'
-import { layerWriter } from '../../src/store/layer-writer.ts'
+import { readWholeLayerTree, writeLayerTree } from '../../src/store/layer-tree.ts'
 import { openStaging } from '../../src/store/staging.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 import { mergeLayers } from '../../src/tree/merge.ts'
+import { collectingWriter, encodedTree } from './collecting-writer.ts'
 import { type Layer, sha256 } from './layer.ts'
 
 /**
@@ -32,7 +33,7 @@ export async function unpackImage(
   const record = await pullImage(parseLocation(image), {}, context)
   const tree = imageTree(context.paths.store, record)
   if (tree === undefined) throw new Error('a layer that was just pulled is not in the store')
-  await checkOut(context.paths.store, tree, { target, method, shared: true, signal })
+  await checkOut(context.paths.store, tree, { target, method, shared: true, signal, place: placeInThreads(signal) })
 }
 
 /**
@@ -51,16 +52,17 @@ export async function unpackLayers(
   const trees = new Map<Digest, Uint8Array>()
   for (const { bytes, diffId } of layers) {
     const descriptor = { digest: sha256(bytes) as Digest, size: bytes.length }
-    using receiver = layerWriter(store, staging.openFolder())
+    using receiver = collectingWriter(store, staging.openFolder())
     await readLayer(pieces(bytes), { descriptor, diffId: diffId as Digest }, { receiver, limits })
-    trees.set(diffId as Digest, encodeLayerTree(receiver.entries))
+    trees.set(diffId as Digest, encodedTree(receiver.entries))
   }
   staging.commit()
   for (const [diffId, tree] of trees) writeLayerTree(store, diffId, tree)
   const stored = layers.map(({ diffId }) => readWholeLayerTree(store, diffId as Digest))
   const whole = stored.filter((tree) => tree !== undefined)
   if (whole.length < layers.length) throw new Error('a layer that was just written is not in the store')
-  await checkOut(store, mergeLayers(whole), { target, method, shared: true, signal: new AbortController().signal })
+  const { signal } = new AbortController()
+  await checkOut(store, mergeLayers(whole), { target, method, shared: true, signal, place: placeInThreads(signal) })
 }
 
 /** As they might come from a network. */

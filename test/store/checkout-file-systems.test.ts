@@ -4,13 +4,14 @@ import { lstatSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { checkOut } from '../../src/store/checkout.ts'
-import { layerWriter } from '../../src/store/layer-writer.ts'
 import { openStaging } from '../../src/store/staging.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 import { mergeLayers } from '../../src/tree/merge.ts'
 import type { DirectoryNode } from '../../src/tree/node.ts'
+import { collectingWriter } from '../lab/collecting-writer.ts'
 import { type FileSystem, mountDisk } from '../lab/disk.ts'
 import { labFolder, releaseAtEnd, removeLabFolder } from '../lab/leftovers.ts'
+import { running } from './scratch.ts'
 
 /** Every method on every kind of file system, mounted from images in memory. */
 const disks = ['ext4', 'xfs', 'btrfs', 'tmpfs'] as const satisfies readonly FileSystem[]
@@ -41,7 +42,7 @@ async function checkedOut(method: CheckoutMethod, from: Disk, to: Disk, shared =
   const store = join(folder, 'root', from, `store${made}`)
   const target = join(folder, 'root', to, `checkout${made}`)
   const tree = filledStore(store)
-  await checkOut(store, tree, { target, method, shared, signal: new AbortController().signal })
+  await checkOut(store, tree, { target, method, shared, ...running() })
   return join(target, 'file')
 }
 
@@ -49,7 +50,7 @@ const content = Buffer.alloc(100_000, 'x')
 
 function filledStore(store: string): DirectoryNode {
   using staging = openStaging(store)
-  using writer = layerWriter(store, staging.openFolder())
+  using writer = collectingWriter(store, staging.openFolder())
   const metadata = { mode: 0o4750, uid: 7, gid: 8, mtime: { seconds: 9, nanoseconds: 10 }, xattrs: new Map() }
   writer.entry({ kind: 'file', path: 'file', metadata, size: content.length })
   writer.content(content)
@@ -119,7 +120,6 @@ it('copies a file whose inode has no room for one more name', async () => {
   execFileSync('perl', ['-e', script, file])
   const store = join(folder, 'root/ext4', `store${made}`)
   const target = join(folder, 'root/ext4/full')
-  const signal = new AbortController().signal
-  await checkOut(store, filledStore(store), { target, method: 'hardlink', shared: true, signal })
+  await checkOut(store, filledStore(store), { target, method: 'hardlink', shared: true, ...running() })
   assertCame(join(target, 'file'), 'copy')
 })

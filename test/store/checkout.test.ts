@@ -2,16 +2,17 @@ import assert from 'node:assert/strict'
 import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { extendedAttributes } from '../../src/host/system-calls.ts'
+import { extendedAttributes, setExtendedAttribute } from '../../src/host/system-calls.ts'
 import { checkOut } from '../../src/store/checkout.ts'
-import { type LayerWriter, layerWriter } from '../../src/store/layer-writer.ts'
+import type { LayerWriter } from '../../src/store/layer-writer.ts'
 import { objectPath } from '../../src/store/object.ts'
 import { openStaging } from '../../src/store/staging.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 import { type Metadata, pathBytes } from '../../src/tree/entry.ts'
 import { mergeLayers, type StoredEntry } from '../../src/tree/merge.ts'
 import { placeholder } from '../../src/tree/node.ts'
-import { scratch } from './scratch.ts'
+import { collectingWriter } from '../lab/collecting-writer.ts'
+import { running, scratch } from './scratch.ts'
 
 const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex')
 const metadata: Metadata = {
@@ -25,7 +26,7 @@ const plain: Metadata = { ...metadata, mode: 0o640, xattrs: new Map() }
 
 function sampleLayer(store: string): readonly StoredEntry[] {
   using staging = openStaging(store)
-  using writer = layerWriter(store, staging.openFolder())
+  using writer = collectingWriter(store, staging.openFolder())
   writer.entry({ kind: 'directory', path: 'bin', metadata: { ...plain, mode: 0o1777 } })
   writeFile(writer, 'bin/ping', metadata, Buffer.from('ping'))
   writer.entry({ kind: 'hardlink', path: 'bin/ping6', metadata, target: 'bin/ping' })
@@ -52,7 +53,7 @@ async function checkedOut(folder: string, method: CheckoutMethod, shared = true)
   const store = join(folder, 'store')
   const tree = mergeLayers([sampleLayer(store)])
   const target = join(folder, 'rootfs')
-  await checkOut(store, tree, { target, method, shared, signal: new AbortController().signal })
+  await checkOut(store, tree, { target, method, shared, ...running() })
   return target
 }
 
@@ -94,13 +95,12 @@ describe('checkOut', () => {
       using folder = scratch()
       const store = join(folder.path, 'store')
       using staging = openStaging(store)
-      using writer = layerWriter(store, staging.openFolder())
+      using writer = collectingWriter(store, staging.openFolder())
       for (const path of ['one', 'other']) writeFile(writer, path, plain, Buffer.from('alike'))
       writer.entry({ kind: 'hardlink', path: 'link', metadata: plain, target: 'other' })
       staging.commit()
       const target = join(folder.path, 'rootfs')
-      const signal = new AbortController().signal
-      await checkOut(store, mergeLayers([writer.entries]), { target, method, shared: true, signal })
+      await checkOut(store, mergeLayers([writer.entries]), { target, method, shared: true, ...running() })
       const inode = (name: string) => lstatSync(join(target, name)).ino
       assert.notEqual(inode('one'), inode('other'))
       assert.equal(inode('other'), inode('link'))
@@ -116,7 +116,7 @@ describe('checkOut', () => {
     using folder = scratch()
     const broken = { ...metadata, xattrs: new Map([['security.capability', Buffer.from('none')]]) }
     using staging = openStaging(folder.path)
-    using writer = layerWriter(folder.path, staging.openFolder())
+    using writer = collectingWriter(folder.path, staging.openFolder())
     assert.throws(() => writeFile(writer, 'ping', broken, Buffer.from('x')), {
       name: 'ForerunError',
       code: 'layer',
@@ -129,7 +129,7 @@ describe('checkOut', () => {
     const store = join(folder.path, 'store')
     const entries = sampleLayer(store)
     for (const entry of entries) if (entry.kind === 'file') rmSync(objectPath(store, entry.object))
-    const options = { target: join(folder.path, 'r'), shared: true, signal: new AbortController().signal }
+    const options = { target: join(folder.path, 'r'), shared: true, ...running() }
     await assert.rejects(checkOut(store, mergeLayers([entries]), { ...options, method: 'hardlink' }), {
       code: 'store',
       message: /lost the object of '.*bin\/ping'/,
@@ -141,9 +141,43 @@ describe('checkOut', () => {
     const tree = mergeLayers([])
     tree.children.set('hosts', placeholder())
     const target = join(folder.path, 'rootfs')
-    const signal = new AbortController().signal
-    await checkOut(folder.path, tree, { target, method: 'auto', shared: true, signal })
+    await checkOut(folder.path, tree, { target, method: 'auto', shared: true, ...running() })
     assert.equal(readFileSync(join(target, 'hosts'), 'utf8'), '')
+  })
+
+  it('takes over nothing that an administrator has set on the folder above', async () => {
+    using folder = scratch()
+    const store = join(folder.path, 'store')
+    const tree = mergeLayers([sampleLayer(store)])
+    // Default entries: rwx for the owner, a user, and all that may be granted; r-x for others.
+    const entries = [
+      [1, 7, -1],
+      [2, 7, 1234],
+      [4, 5, -1],
+      [16, 7, -1],
+      [32, 5, -1],
+    ]
+    const list = Buffer.alloc(4 + 8 * entries.length)
+    list.writeUInt32LE(2)
+    for (const [index, [tag = 0, permissions = 0, id = 0]] of entries.entries()) {
+      list.writeUInt16LE(tag, 4 + 8 * index)
+      list.writeUInt16LE(permissions, 6 + 8 * index)
+      list.writeInt32LE(id, 8 + 8 * index)
+    }
+    setExtendedAttribute(Buffer.from(folder.path), Buffer.from('system.posix_acl_default'), list)
+    const target = join(folder.path, 'rootfs')
+    for (const method of ['copy', 'hardlink'] as const) {
+      await checkOut(store, tree, { target, method, shared: true, ...running() })
+      for (const name of ['', 'bin', 'bin/ping', 'large', 'pipe']) {
+        const attributes = [...extendedAttributes(Buffer.from(join(target, name))).keys()]
+        assert.deepEqual(
+          attributes.filter((each) => each.startsWith('system.')),
+          [],
+          `${method} ${name}`,
+        )
+      }
+      rmSync(target, { recursive: true })
+    }
   })
 
   it('ends when the signal is raised', async () => {
@@ -152,7 +186,7 @@ describe('checkOut', () => {
       target: join(folder.path, 'r'),
       method: 'auto',
       shared: true,
-      signal: AbortSignal.abort(),
+      ...running(AbortSignal.abort()),
     } as const
     await assert.rejects(checkOut(folder.path, mergeLayers([]), options), { code: 'interrupted' })
   })
@@ -163,7 +197,7 @@ describe('openStaging', () => {
     using folder = scratch()
     {
       using staging = openStaging(folder.path)
-      using writer = layerWriter(folder.path, staging.openFolder())
+      using writer = collectingWriter(folder.path, staging.openFolder())
       writeFile(writer, 'a', plain, Buffer.from('a'))
     }
     assert.deepEqual(readdirSync(folder.path), [])
@@ -173,7 +207,7 @@ describe('openStaging', () => {
     using folder = scratch()
     using staging = openStaging(folder.path)
     const waiting = staging.openFolder()
-    using writer = layerWriter(folder.path, waiting)
+    using writer = collectingWriter(folder.path, waiting)
     writeFile(writer, 'a', plain, Buffer.from('same'))
     writeFile(writer, 'b', plain, Buffer.from('same'))
     writeFile(writer, 'c', metadata, Buffer.from('same'))

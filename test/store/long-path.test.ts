@@ -3,13 +3,13 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { checkOut } from '../../src/store/checkout.ts'
-import { layerWriter } from '../../src/store/layer-writer.ts'
 import { reachFolder } from '../../src/store/long-path.ts'
 import { openStaging } from '../../src/store/staging.ts'
 import type { LayerEntry, Metadata } from '../../src/tree/entry.ts'
 import { mergeLayers } from '../../src/tree/merge.ts'
+import { collectingWriter } from '../lab/collecting-writer.ts'
 import { readTree } from '../lab/tree-difference.ts'
-import { scratch } from './scratch.ts'
+import { running, scratch } from './scratch.ts'
 
 const metadata: Metadata = { mode: 0o640, uid: 0, gid: 0, mtime: { seconds: -5, nanoseconds: 7 }, xattrs: new Map() }
 /** More than two system calls take. */
@@ -29,7 +29,7 @@ test('a path that is longer than a system call takes is checked out, with what i
   ]
   const store = join(folder.path, 'store')
   using staging = openStaging(store)
-  using writer = layerWriter(store, staging.openFolder())
+  using writer = collectingWriter(store, staging.openFolder())
   for (const entry of entries) {
     writer.entry(entry)
     if (entry.kind !== 'file') continue
@@ -40,7 +40,7 @@ test('a path that is longer than a system call takes is checked out, with what i
   staging.commit()
   for (const method of ['hardlink', 'copy'] as const) {
     const target = join(folder.path, method)
-    await checkOut(store, tree, { target, method, shared: true, signal: new AbortController().signal })
+    await checkOut(store, tree, { target, method, shared: true, ...running() })
     const made = readTree(target)
     const { mode, mtime, names } = made.get(`${deep}/file`) ?? {}
     assert.deepEqual([mode, mtime], ['640', -4_999_999_993n])

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Digest, digestOf } from '../../src/image/digest.ts'
 import { blobPath, writeBlob, writeImageIndex } from '../../src/store/image-index.ts'
-import { encodeLayerTree, writeLayerTree } from '../../src/store/layer-tree.ts'
+import { writeLayerTree } from '../../src/store/layer-tree.ts'
 import { objectPath } from '../../src/store/object.ts'
 import { pruneStore } from '../../src/store/prune.ts'
+import { encodedTree } from '../lab/collecting-writer.ts'
 import { scratch } from './scratch.ts'
 
 const layer = Buffer.from('a layer as it was transferred')
@@ -54,7 +55,7 @@ test('while a tree that an image needs is damaged, all objects stay', () => {
   enter(store, [diffId])
   pruneStore(store)
   assert.ok(existsSync(objectPath(store, object)))
-  writeLayerTree(store, diffId, encodeLayerTree([]))
+  writeLayerTree(store, diffId, encodedTree([]))
   assert.ok(pruneStore(store) > 0)
   assert.equal(existsSync(objectPath(store, object)), false)
 })
