@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { builtinModules, createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import manifest from '../package.json' with { type: 'json' }
 import { bundledLicenses } from './licenses.ts'
 
 /** Where the program goes when it is not for a test: `forerun.cjs`, the folder `lib` that it needs beside it, and the licences. */
@@ -33,8 +35,9 @@ export async function buildBundle(
     platform: 'node',
     format: 'esm',
     target: `node${oldestNode}`,
-    minify: true,
-    keepNames: true,
+    // Names stay: errors tell them.
+    minifySyntax: true,
+    minifyWhitespace: true,
     sourcemap: 'linked',
     sourcesContent: false,
     legalComments: 'eof',
@@ -59,36 +62,61 @@ if (parseInt(process.versions.node, 10) < ${oldestNode}) {
   process.stderr.write('forerun needs Node ${oldestNode} or newer; this is ' + process.version + '\\n');
   process.exit(1);
 }
-// What is received lies in few objects that hold much: with more room for young ones, more of it waits to be freed.
-require('v8').setFlagsFromString('--semi-space-growth-factor=1');
-import('./lib/program.mjs');
+if (process.argv.length === 3 && process.argv[2] === '--version') {
+  // Scripts ask for it often: the program would take longer to load than Node itself to start.
+  process.stdout.on('error', function (error) {
+    if (error.code !== 'EPIPE') process.stderr.write('forerun: ' + error.message + '\\n', function () { process.exit(1); });
+  });
+  process.stdout.write('${manifest.version}\\n');
+} else {
+  import('./lib/program.mjs');
+}
 `
 
 /** Packages that are not modules ask for Node's own parts in the older way. */
-const requireForPackages = `const require=process.getBuiltinModule('module').createRequire(import.meta.url);`
+const requireForPackages = `let requireHere;const require=name=>(requireHere??=process.getBuiltinModule('module').createRequire(import.meta.url))(name);`
 
 /**
  * A module that imports a part of Node makes Node load whatever that part would load when it is first used: all of its
- * streams for one function of `fs`. So such a part becomes an object that asks for it, name by name, when a name is used.
+ * streams for one function of `fs`. So such imports become calls. Of a part that every program has loaded, the names that
+ * are used are asked for at once; any other part is loaded when the first of its names is used.
  */
 const lateBuiltins: Plugin = {
   name: 'late-builtins',
   setup({ onResolve, onLoad }) {
     const builtins = new Set(builtinModules)
+    const words = ['--print', 'process.moduleLoadList.join()']
+    const loaded = new Set(execFileSync(process.execPath, words, { encoding: 'utf8' }).trim().split(','))
     onResolve({ filter: /^[a-z_/:0-9]+$/ }, ({ path, kind }) => {
       const name = path.replace(/^node:/, '')
-      return kind === 'import-statement' && builtins.has(name) ? { path: name, namespace: 'late-builtin' } : undefined
+      if (!builtins.has(name)) return undefined
+      if (loaded.has(`NativeModule ${name}`)) {
+        return kind === 'import-statement' ? { path: name, namespace: 'loaded-builtin', sideEffects: false } : undefined
+      }
+      return kind === 'dynamic-import' ? undefined : { path: name, namespace: 'late-builtin' }
+    })
+    onLoad({ filter: /.*/, namespace: 'loaded-builtin' }, ({ path }) => {
+      const names = namesOf(path).map((name) => `export const ${name} = /* @__PURE__ */ (() => part.${name})()`)
+      return { contents: [`const part = ${ask(path)}`, 'export default part', ...names].join('\n') }
     })
     onLoad({ filter: /.*/, namespace: 'late-builtin' }, ({ path }) => {
-      const now = `process.getBuiltinModule(${JSON.stringify(path)})`
-      const part: unknown = process.getBuiltinModule(path)
-      // Of the others, which are functions or classes, the whole is what is imported.
-      if (typeof part !== 'object' || part === null) return { contents: `module.exports = ${now}` }
-      const names = Object.keys(part).map((name) => `get ${JSON.stringify(name)}() { return part().${name} },`)
-      const contents = `let loaded; const part = () => (loaded ??= ${now}); module.exports = {\n${names.join('\n')}\n}`
-      return { contents, loader: 'js' }
+      // Of a part that is itself a function or a class, the whole is what is imported.
+      if (typeof process.getBuiltinModule(path) !== 'object') return { contents: `module.exports = ${ask(path)}` }
+      const names = namesOf(path).map((name) => `get ${name}() { return part().${name} },`)
+      const contents = `let loaded; const part = () => (loaded ??= ${ask(path)}); module.exports = {${names.join('\n')}}`
+      return { contents }
     })
   },
+}
+
+function ask(builtin: string): string {
+  return `/* @__PURE__ */ process.getBuiltinModule(${JSON.stringify(builtin)})`
+}
+
+function namesOf(builtin: string): string[] {
+  return Object.keys(process.getBuiltinModule(builtin) ?? {}).filter(
+    (name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default',
+  )
 }
 
 /** koffi looks for its binary in packages by name; the bundle has one, in its own folder. */

@@ -25,7 +25,7 @@ export async function runProgram(words: readonly string[], interrupt: AbortSigna
     debug: words.includes('--debug'),
     quiet: words.includes('--quiet') || words.includes('-q'),
   }
-  const root = program(session)
+  const root = program(session, words)
   try {
     await root.parseAsync(words, { from: 'user' })
     // A command whose result tells of a failure sets it.
@@ -37,29 +37,33 @@ export async function runProgram(words: readonly string[], interrupt: AbortSigna
   }
 }
 
-/** The command tree. */
-function program(session: Session): Command {
+const commands: Readonly<Record<string, (session: Session) => Command>> = {
+  install: installCommand,
+  uninstall: uninstallCommand,
+  run: runCommand,
+  stop: stopCommand,
+  containers: containersCommand,
+  pull: pullCommand,
+  push: pushCommand,
+  images: imagesCommand,
+  verify: verifyCommand,
+  storage: storageCommand,
+  trust: trustCommand,
+  login: loginCommand,
+  logout: logoutCommand,
+}
+
+/** The command tree; where the first word names a command, that branch of it: making the others takes longer than most commands. */
+function program(session: Session, [first = '']: readonly string[]): Command {
   const root = new Command('forerun')
     .description('Installs container images as systemd services that run before any container daemon exists.')
     .version(version, '--version', 'print the version')
     .helpCommand('help [COMMAND]', 'explain a command')
     .addHelpText('after', examples)
-  for (const command of [
-    installCommand(session),
-    uninstallCommand(session),
-    runCommand(session),
-    stopCommand(session),
-    containersCommand(session),
-    pullCommand(session),
-    pushCommand(session),
-    imagesCommand(session),
-    verifyCommand(session),
-    storageCommand(session),
-    trustCommand(session),
-    loginCommand(session),
-    logoutCommand(session),
-  ]) {
-    root.addCommand(command)
+  const wanted = Object.hasOwn(commands, first) ? [first] : Object.keys(commands)
+  for (const name of wanted) {
+    const make = commands[name]
+    if (make !== undefined) root.addCommand(make(session))
   }
   throwInsteadOfExit(root)
   return root

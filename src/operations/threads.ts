@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { trimMemory } from '../host/system-calls.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
@@ -15,6 +16,7 @@ export interface Threads extends AsyncDisposable {
 }
 
 export function openThreads(): Threads {
+  keepYoungGenerationSmall()
   const all: Worker[] = []
   const free: Worker[] = []
 
@@ -39,6 +41,14 @@ export function openThreads(): Threads {
       trimMemory()
     },
   }
+}
+
+/**
+ * What is received from a network lies in few objects that hold much. The more room V8 gives to young ones, the more of
+ * it waits to be freed.
+ */
+function keepYoungGenerationSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
 }
 
 /** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */

@@ -19,6 +19,9 @@ test('the bundle runs by itself, far from node_modules', () => {
   assert.equal(statSync(bundle).mode & 0o777, 0o755)
   const { status, stdout, stderr } = spawnSync(process.execPath, [bundle, '--version'], { encoding: 'utf8', cwd: '/' })
   assert.deepEqual([status, stdout.trim(), stderr], [0, manifest.version, ''])
+  const help = spawnSync(process.execPath, [bundle, 'help'], { encoding: 'utf8', cwd: '/' })
+  assert.match(help.stdout, /^Usage: forerun /)
+  assert.deepEqual([help.status, help.stderr], [0, ''])
 })
 
 test('a Node that is too old is told in one line which one is needed', () => {
@@ -41,17 +44,33 @@ test('the licences of all bundled packages lie beside the bundle', () => {
   assert.ok((text.match(/Permission is hereby granted/g) ?? []).length > 5)
 })
 
-test('what is asked for the version loads little of the program', () => {
-  const { stderr } = spawnSync(process.execPath, [bundle, '--version'], {
-    encoding: 'utf8',
-    env: { ...process.env, NODE_V8_COVERAGE: join(folder, 'coverage') },
-  })
-  assert.equal(stderr, '')
-  const [report = ''] = readdirSync(join(folder, 'coverage'))
-  const { result } = JSON.parse(readFileSync(join(folder, 'coverage', report), 'utf8'))
+test('no more of the program is loaded than a command needs', () => {
+  assert.deepEqual(loadedBy('--version'), { files: 1, bytes: statSync(bundle).size })
+  const { files, bytes } = loadedBy('help')
+  assert.ok(files > 1 && bytes < 250_000, `${bytes} bytes in ${files} files`)
+})
+
+/** What Node has read of the bundle when the command has succeeded. */
+function loadedBy(...words: string[]): { files: number; bytes: number } {
+  const coverage = mkdtempSync(join(folder, 'coverage-'))
+  const env = { ...process.env, NODE_V8_COVERAGE: coverage }
+  const { status, stderr } = spawnSync(process.execPath, [bundle, ...words], { encoding: 'utf8', env })
+  assert.deepEqual([status, stderr], [0, ''])
+  const [report = ''] = readdirSync(coverage)
+  const { result } = JSON.parse(readFileSync(join(coverage, report), 'utf8'))
   const loaded = (result as { url: string }[]).filter(({ url }) => url.startsWith(pathToFileURL(folder).href))
-  const bytes = loaded.reduce((sum, { url }) => sum + statSync(fileURLToPath(url)).size, 0)
-  assert.ok(loaded.length > 1 && bytes < 200_000, `${bytes} bytes in ${loaded.length} files`)
+  return { files: loaded.length, bytes: loaded.reduce((sum, { url }) => sum + statSync(fileURLToPath(url)).size, 0) }
+}
+
+test('the version goes to a pipe that nobody reads, and to a full disk, without a stack trace', () => {
+  for (const [place, wanted] of [
+    ['| true', [0, '']],
+    ['>/dev/full', [1, 'forerun: ENOSPC: no space left on device, write\n']],
+  ] as const) {
+    const line = `"$0" "$1" --version ${place}`
+    const { status, stderr } = spawnSync('sh', ['-c', line, process.execPath, bundle], { encoding: 'utf8' })
+    assert.deepEqual([status, stderr], wanted)
+  }
 })
 
 test('an old Node can parse the bundle', async () => {
