@@ -54,24 +54,23 @@ export function tarMember(header: TarHeader, extensions: Extensions, limits: Lay
   for (const [name, value] of foreign) if (!xattrs.has(name)) xattrs.set(name, value)
   const name = extensions.longName ?? fields.name
   const path = archivePath(name, limits)
-  const subject = `'${displayPath(path)}'`
   const kind = memberKind(header.type, name)
-  if (kind === undefined) throw new LayerFault(`${subject} of an unknown type ('${printable(header.type)}')`)
+  if (kind === undefined) throw new LayerFault(`${quoted(path)} of an unknown type ('${printable(header.type)}')`)
   if (path === '' && kind !== 'directory') throw new LayerFault(`a ${kind} without a name`)
-  if (fields.size < 0) throw new LayerFault(`${subject} of a negative size`)
-  checkOwner(subject, fields)
-  if (kind === 'character-device' || kind === 'block-device') checkDevice(subject, fields)
+  if (fields.size < 0) throw new LayerFault(`${quoted(path)} of a negative size`)
+  checkOwner(path, fields)
+  if (kind === 'character-device' || kind === 'block-device') checkDevice(path, fields)
   return {
     kind,
     path,
-    target: linkTarget(kind, extensions.longLink ?? fields.link, { subject, limits }),
+    target: linkTarget(kind, extensions.longLink ?? fields.link, { path, limits }),
     stored: fields.size,
     metadata: {
       mode: fields.mode & 0o7777,
       uid: fields.uid,
       gid: fields.gid,
       mtime: fields.mtime,
-      xattrs: xattrs.size === 0 ? noAttributes : checkedAttributes(subject, { xattrs, limits }),
+      xattrs: xattrs.size === 0 ? noAttributes : checkedAttributes(path, { xattrs, limits }),
     },
     major: fields.major,
     minor: fields.minor,
@@ -118,66 +117,71 @@ const kinds: Record<string, LayerEntry['kind']> = {
   D: 'directory',
 }
 
+function quoted(path: ByteString): string {
+  return `'${displayPath(path)}'`
+}
+
 function printable(type: string): string {
   return /[!-~]/.test(type) ? type : `\\x${type.charCodeAt(0).toString(16).padStart(2, '0')}`
 }
 
-function checkOwner(subject: string, { uid, gid }: { uid: number; gid: number }): void {
+function checkOwner(path: ByteString, { uid, gid }: { uid: number; gid: number }): void {
   for (const id of [uid, gid]) {
     // The highest number means "leave it" to chown(2).
-    if (id < 0 || id >= 0xffffffff) throw new LayerFault(`${subject} of an impossible owner (${id})`)
+    if (id < 0 || id >= 0xffffffff) throw new LayerFault(`${quoted(path)} of an impossible owner (${id})`)
   }
 }
 
-function checkDevice(subject: string, { major, minor }: { major: number; minor: number }): void {
+function checkDevice(path: ByteString, { major, minor }: { major: number; minor: number }): void {
   if (major < 0 || major > 0xfff || minor < 0 || minor > 0xfffff) {
-    throw new LayerFault(`${subject} of an impossible device number (${major}, ${minor})`)
+    throw new LayerFault(`${quoted(path)} of an impossible device number (${major}, ${minor})`)
   }
 }
 
 function linkTarget(
   kind: LayerEntry['kind'],
   link: ByteString,
-  { subject, limits }: { subject: string; limits: LayerLimits },
+  { path, limits }: { path: ByteString; limits: LayerLimits },
 ): ByteString {
   if (kind !== 'symlink' && kind !== 'hardlink') return ''
-  if (link === '') throw new LayerFault(`${subject}, a ${kind} to nothing`)
+  if (link === '') throw new LayerFault(`${quoted(path)}, a ${kind} to nothing`)
   if (kind === 'symlink') {
-    checkSymlinkTarget(link, { subject, limits })
+    checkSymlinkTarget(link, { path, limits })
     return link
   }
   const target = archivePath(link, limits)
-  if (target === '') throw new LayerFault(`${subject}, a hardlink to the root directory`)
+  if (target === '') throw new LayerFault(`${quoted(path)}, a hardlink to the root directory`)
   return target
 }
 
 /** What the kernel takes; the parts of it matter only to who follows it. */
-function checkSymlinkTarget(target: ByteString, { subject, limits }: { subject: string; limits: LayerLimits }): void {
+function checkSymlinkTarget(target: ByteString, { path, limits }: { path: ByteString; limits: LayerLimits }): void {
   if (target.length > limits.pathLength) {
-    throw new LayerFault(`${subject}, a symlink to ${target.length} bytes (${limits.pathLength} are allowed)`, {
+    throw new LayerFault(`${quoted(path)}, a symlink to ${target.length} bytes (${limits.pathLength} are allowed)`, {
       limit: 'pathLength',
     })
   }
-  if (target.length > longestTarget) throw new LayerFault(`${subject}, a symlink to ${target.length} bytes`)
+  if (target.length > longestTarget) throw new LayerFault(`${quoted(path)}, a symlink to ${target.length} bytes`)
 }
 
 /** PATH_MAX of Linux without the terminating NUL. */
 const longestTarget = 4095
 
 function checkedAttributes(
-  subject: string,
+  path: ByteString,
   { xattrs, limits }: { xattrs: Map<ByteString, Buffer>; limits: LayerLimits },
 ): ReadonlyMap<ByteString, Buffer> {
   if (xattrs.size > limits.xattrs) {
-    throw new LayerFault(`${subject} with ${xattrs.size} extended attributes (${limits.xattrs} are allowed)`, {
+    throw new LayerFault(`${quoted(path)} with ${xattrs.size} extended attributes (${limits.xattrs} are allowed)`, {
       limit: 'xattrs',
     })
   }
   for (const [name, value] of xattrs) {
-    if (name === '' || name.includes('\0')) throw new LayerFault(`${subject} with an extended attribute without a name`)
+    if (name === '' || name.includes('\0'))
+      throw new LayerFault(`${quoted(path)} with an extended attribute without a name`)
     if (value.length > limits.xattrSize) {
       throw new LayerFault(
-        `${subject} with an extended attribute of ${value.length} bytes (${limits.xattrSize} are allowed)`,
+        `${quoted(path)} with an extended attribute of ${value.length} bytes (${limits.xattrSize} are allowed)`,
         { limit: 'xattrSize' },
       )
     }

@@ -55,7 +55,7 @@ export function hasValidChecksum(block: Buffer): boolean {
     unsigned += byte
     if (byte > 0x7f) negative++
   }
-  const stored = parseOctal(block.toString('latin1', 148, 156))
+  const stored = parseOctal(block, 148, 156)
   return stored === unsigned || stored === unsigned - 256 * negative
 }
 
@@ -78,7 +78,7 @@ export function number(block: Buffer, start: number, end: number): number {
 
 function tryNumber(block: Buffer, start: number, end: number): number | undefined {
   const first = block[start] as number
-  if ((first & 0x80) === 0) return parseOctal(block.toString('latin1', start, end))
+  if ((first & 0x80) === 0) return parseOctal(block, start, end)
   const negative = (first & 0x40) !== 0
   let value = negative ? (first | 0x80) - 0x100 : first & 0x3f
   for (let index = start + 1; index < end; index++) value = value * 256 + (block[index] as number)
@@ -86,13 +86,22 @@ function tryNumber(block: Buffer, start: number, end: number): number | undefine
 }
 
 /** Spaces and NULs around the digits are padding; a field of nothing else is 0. */
-function parseOctal(field: string): number | undefined {
-  const match = octalField.exec(field)
-  if (match === null) return undefined
-  return match[1] === '' ? 0 : Number.parseInt(match[1] as string, 8)
+function parseOctal(block: Buffer, start: number, end: number): number | undefined {
+  let at = start
+  while (at < end && isPadding(block[at] as number)) at++
+  let value = 0
+  for (; at < end; at++) {
+    const digit = (block[at] as number) - 0x30
+    if (digit < 0 || digit > 7) break
+    value = value * 8 + digit
+  }
+  while (at < end && isPadding(block[at] as number)) at++
+  return at === end ? value : undefined
 }
 
-const octalField = /^[ \0]*([0-7]*)[ \0]*$/
+function isPadding(byte: number): boolean {
+  return byte === 0x20 || byte === 0
+}
 
 type Format = 'v7' | 'ustar' | 'star' | 'gnu'
 

@@ -58,10 +58,11 @@ export async function unpackLayer(
   const unpacking = Array.from({ length: writers }, (_, index) =>
     threads.run('unpackArchive', { archive, receiver: 1 + index, next, layer, limits, store, folder }),
   )
-  // What fails makes the others give up. Of an archive that cannot be read, the diff id is of no interest.
+  // What fails makes the others give up. The first of these that failed by itself is what went wrong: of bytes that did not
+  // all come, the content is of no interest, and of an archive that cannot be read, the diff id.
   const work: Promise<unknown>[] = [
-    ...unpacking,
     send(verified.bytes(), blob),
+    ...unpacking,
     threads.run('decompressLayer', { blob, archive, layer, limits }),
     verify(archive, identity),
   ]

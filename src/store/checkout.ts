@@ -1,4 +1,4 @@
-import { closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
+import { chmodSync, closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
@@ -7,7 +7,15 @@ import { type ByteString, byteString, type Metadata, pathBytes } from '../tree/e
 import type { DirectoryNode, FileNode, ObjectId, TreeNode } from '../tree/node.ts'
 import { type PlaceObject, placeObjects } from './checkout-method.ts'
 import { reachFolder, reachName } from './long-path.ts'
-import { applyMetadata, filePath, handDownNothing } from './metadata.ts'
+import {
+  applyMetadata,
+  applyMetadataToNewDirectory,
+  filePath,
+  handDownNothing,
+  type NewFileOwner,
+  newMode,
+  ownerOfNewFiles,
+} from './metadata.ts'
 import { type FileBatch, type FileToPlace, placeFile } from './place-files.ts'
 
 /** Places files, side by side where that is quicker. @throws as `placeFiles` */
@@ -45,12 +53,14 @@ export async function checkOut(store: string, tree: DirectoryNode, options: Chec
     files: [],
     links: [],
     directories: [],
+    owner: ownerOfNewFiles(),
     signal,
     yielded: performance.now(),
   }
   await hearSignals(checkout)
-  mkdirSync(filePath(target), 0o700)
+  mkdirSync(filePath(target))
   handDownNothing(target)
+  chmodSync(filePath(target), newMode('directory', tree.metadata, checkout.owner))
   await fillDirectory(checkout, { path: target, whole: target }, tree)
   await options.place({ store, method, shared, files: checkout.files })
   for (const { whole, node } of checkout.links) {
@@ -60,7 +70,7 @@ export async function checkOut(store: string, tree: DirectoryNode, options: Chec
   for (const { whole, metadata } of checkout.directories) {
     await hearSignals(checkout)
     using reached = reachName(whole)
-    applyMetadata(reached.path, metadata, { symlink: false })
+    applyMetadataToNewDirectory(reached.path, metadata, checkout.owner)
   }
 }
 
@@ -80,6 +90,7 @@ interface Checkout extends Placed {
   readonly files: FileToPlace[]
   readonly links: { whole: ByteString; node: FileNode }[]
   readonly directories: { whole: ByteString; metadata: Metadata }[]
+  readonly owner: NewFileOwner
   readonly signal: AbortSignal
   /** When the event loop last had its turn, so that a signal is heard. Milliseconds. */
   yielded: number
@@ -96,7 +107,7 @@ async function fillDirectory(
   for (const [name, node] of directory.children) {
     const child = { path: `${folder.path}/${name}`, whole: `${whole}/${name}` }
     if (node.kind === 'directory') {
-      mkdirSync(filePath(child.path), 0o700)
+      mkdirSync(filePath(child.path), newMode('directory', node.metadata, checkout.owner))
       await fillDirectory(checkout, child, node)
     }
     // A path that had to be shortened is one for the time being.

@@ -6,7 +6,8 @@ import { readWhenPresent } from '../host/read-when-present.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import type { Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
-import { objectPath } from './object.ts'
+import type { ObjectId } from '../tree/node.ts'
+import { objectList, objectPath } from './object.ts'
 
 /** Some entries of a layer, encoded: a line of JSON each. */
 export interface EncodedEntries {
@@ -110,9 +111,13 @@ export function readLayerTree(store: string, diffId: Digest): StoredEntry[] | un
 /** As `readLayerTree`; undefined, too, when the store has lost an object of it. */
 export function readWholeLayerTree(store: string, diffId: Digest): StoredEntry[] | undefined {
   const entries = readLayerTree(store, diffId)
-  const lost = entries?.some((entry) => entry.kind === 'file' && !existsSync(objectPath(store, entry.object)))
-  return lost ? undefined : entries
+  if (entries === undefined) return undefined
+  const isThere = entries.length > manyEntries ? objectList(store) : (id: ObjectId) => existsSync(objectPath(store, id))
+  return entries.every((entry) => entry.kind !== 'file' || isThere(entry.object)) ? entries : undefined
 }
+
+/** Looking for so many objects takes longer than reading the names of all, also in a store that holds several times as many. */
+const manyEntries = 5000
 
 export function layersFolder(store: string): string {
   return join(store, 'layers')

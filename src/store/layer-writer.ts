@@ -4,7 +4,7 @@ import { threadId } from 'node:worker_threads'
 import type { LayerEntry, LayerReceiver, Metadata } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { ObjectId } from '../tree/node.ts'
-import { applyMetadataToNewFile, type NewFileOwner, newFileMode, ownerOfNewFiles } from './metadata.ts'
+import { applyMetadataToNewFile, type NewFileOwner, newMode, ownerOfNewFiles } from './metadata.ts'
 import { objectId, objectPath, objectsFolder } from './object.ts'
 
 /** Takes a layer as it is read: regular files become objects in the staging. */
@@ -101,7 +101,7 @@ function smallObject(entry: FileEntry, place: Place): OpenObject {
       const id = objectId(entry.metadata, entry.size, hash('sha256', content))
       if (place.has(id)) return id
       place.add(id)
-      const fd = openUnlessPresent(place.path(id), newFileMode(entry.metadata, place.owner))
+      const fd = openUnlessPresent(place.path(id), newMode('file', entry.metadata, place.owner))
       if (fd === undefined) return id
       try {
         writeWhole(fd, content)
@@ -117,7 +117,7 @@ function smallObject(entry: FileEntry, place: Place): OpenObject {
 
 function largeObject(entry: FileEntry, place: Place): OpenObject {
   const path = `${place.folder}/unfinished-${threadId}`
-  const fd = openSync(path, 'wx', newFileMode(entry.metadata, place.owner))
+  const fd = openSync(path, 'wx', newMode('file', entry.metadata, place.owner))
   const hash = createHash('sha256')
   let length = 0
   let written = 0

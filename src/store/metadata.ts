@@ -26,13 +26,17 @@ export function filePath(path: ByteString): string | Buffer {
  */
 export function applyMetadata(path: ByteString, metadata: Metadata, options: { symlink: boolean }): void {
   const name = filePath(path)
-  const bytes = pathBytes(path)
   lchownSync(name, metadata.uid, metadata.gid)
   if (!options.symlink) chmodSync(name, metadata.mode)
-  for (const [attribute, value] of metadata.xattrs) {
+  applyAttributesAndTimeByName(path, metadata)
+}
+
+function applyAttributesAndTimeByName(path: ByteString, { xattrs, mtime }: Metadata): void {
+  const bytes = pathBytes(path)
+  for (const [attribute, value] of xattrs) {
     orUnsupported(path, attribute, () => setExtendedAttribute(bytes, pathBytes(attribute), value))
   }
-  setTimes(bytes, metadata.mtime.seconds, metadata.mtime.nanoseconds)
+  setTimes(bytes, mtime.seconds, mtime.nanoseconds)
 }
 
 /** For a folder that was just made: what an administrator has set on a folder above would else be on all that is made in it. */
@@ -54,22 +58,43 @@ export function ownerOfNewFiles(): NewFileOwner {
   return { uid: process.geteuid?.(), gid: process.getegid?.(), umask: process.umask() }
 }
 
-/** The mode to make a file with before `applyMetadataToNewFile`: nobody else may use it before its owner is right. */
-export function newFileMode(metadata: Metadata, owner: NewFileOwner): number {
-  return isOwn(metadata, owner) ? metadata.mode & 0o777 : 0o600
+/**
+ * The mode to make a file or directory with before its metadata are applied: nobody else may use it before its owner is
+ * right, and this process has to fill a directory. (A file that it has made it may write to, whatever the mode.)
+ */
+export function newMode(kind: 'file' | 'directory', metadata: Metadata, owner: NewFileOwner): number {
+  if (!isOwn(metadata, owner)) return kind === 'file' ? 0o600 : 0o700
+  return (metadata.mode & 0o777) | (kind === 'file' ? 0 : 0o700)
 }
 
-/** As `applyMetadata`, for an open regular file made with `newFileMode`: most have their owner and mode then. */
+/** Whether owner and mode of what was made with `newMode` are right already. */
+function isMadeRight(kind: 'file' | 'directory', metadata: Metadata, owner: NewFileOwner): boolean {
+  const { mode } = metadata
+  return isOwn(metadata, owner) && (mode & owner.umask) === 0 && mode === newMode(kind, metadata, owner)
+}
+
+/** As `applyMetadata`, for an open regular file made with `newMode`: most have their owner and mode then. */
 export function applyMetadataToNewFile(
   fd: number,
-  { path, metadata }: { path: ByteString; metadata: Metadata },
+  file: { path: ByteString; metadata: Metadata },
   owner: NewFileOwner,
 ): void {
-  const { mode, uid, gid } = metadata
-  const isMade = isOwn(metadata, owner) && (mode & (0o7000 | owner.umask)) === 0
-  if (!isOwn(metadata, owner)) fchownSync(fd, uid, gid)
-  if (!isMade) fchmodSync(fd, mode)
-  applyAttributesAndTime(fd, { path, metadata })
+  const { metadata } = file
+  if (!isMadeRight('file', metadata, owner)) {
+    fchownSync(fd, metadata.uid, metadata.gid)
+    fchmodSync(fd, metadata.mode)
+  }
+  applyAttributesAndTime(fd, file)
+}
+
+/** As `applyMetadata`, for a directory made with `newMode`. */
+export function applyMetadataToNewDirectory(path: ByteString, metadata: Metadata, owner: NewFileOwner): void {
+  if (!isMadeRight('directory', metadata, owner)) {
+    const name = filePath(path)
+    lchownSync(name, metadata.uid, metadata.gid)
+    chmodSync(name, metadata.mode)
+  }
+  applyAttributesAndTimeByName(path, metadata)
 }
 
 /** As `applyMetadata`, for an open regular file. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
+import { namesIn } from '../host/folder-entries.ts'
 import type { Metadata } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
 
@@ -27,4 +28,18 @@ export function objectPath(store: string, id: ObjectId): string {
 
 export function objectsFolder(store: string): string {
   return join(store, 'objects')
+}
+
+/** Whether objects are there; for many of them. The names of a folder are read once. */
+export function objectList(store: string): (id: ObjectId) => boolean {
+  const folders = new Map<string, ReadonlySet<string>>()
+  return (id) => {
+    const folder = id.slice(0, 2)
+    let names = folders.get(folder)
+    if (names === undefined) {
+      names = new Set(namesIn(join(objectsFolder(store), folder)))
+      folders.set(folder, names)
+    }
+    return names.has(id.slice(2))
+  }
 }

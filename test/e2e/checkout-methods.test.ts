@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
+import type { VerifyResult } from '../../src/operations/verify.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'
 
@@ -15,8 +16,9 @@ before(async () => {
   const disks = { '/d/ext4': 'ext4', '/d/xfs': 'xfs', '/d/btrfs': 'btrfs', '/d/my tmpfs 100%': 'tmpfs' } as const
   lab = await installedHost({ disks })
   const args = ['sh', '-c', 'echo x >/new; trap "exit 0" TERM; while :; do sleep 0.1; done']
-  plain = await lab.push('plain', busyboxImage({ exports: serviceExports(args) }))
-  changing = await lab.push('changing', busyboxImage({ exports: serviceExports(args, { readonly: false }) }))
+  const layers = [{ 'srv/data': 'data'.repeat(50_000) }]
+  plain = await lab.push('plain', busyboxImage({ layers, exports: serviceExports(args) }))
+  changing = await lab.push('changing', busyboxImage({ layers, exports: serviceExports(args, { readonly: false }) }))
   for (const folder of ['etc/forerun', 'd/overlay']) mkdirSync(join(lab.host.root, folder))
 })
 after(() => lab[Symbol.asyncDispose]())
@@ -42,6 +44,7 @@ for (const [name, [store, disk, method]] of Object.entries(places)) {
     assert.match(await lab.inside('plain', 'grep', ' / ', '/proc/mounts'), / ro,/)
     assert.equal(await lab.inside('changing', 'cat', '/new'), 'x\n')
     assert.deepEqual(readdirSync(join(lab.host.root, containers, 'changing.0/upper')), ['new'])
+    await assertRepaired([join(containers, 'plain.0/rootfs'), join(containers, 'changing.0/checkout')])
     await lab.must('containers', 'delete', '--all', '--force')
     await assertNothingLeft(containers)
     assert.deepEqual(
@@ -101,6 +104,23 @@ async function assertPlaced(folder: string, method: 'hardlink' | 'reflink' | 'co
   assert.equal(lstatSync(join(lab.host.root, file)).nlink > 1, method === 'hardlink')
   // As the kernel tells of a file's blocks; a file system in memory has no such call.
   if (method !== 'hardlink') assert.equal(/shared/.test(await lab.shell(`filefrag -v '${file}'`)), method === 'reflink')
+}
+
+/** Beneath services that go on. */
+async function assertRepaired(roots: readonly string[]): Promise<void> {
+  for (const root of roots)
+    await lab.shell(`printf X | dd of='${root}/srv/data' bs=1 seek=1000 conv=notrunc; rm '${root}/bin/cat'`)
+  const { status, json } = await lab.forerun<VerifyResult>('verify', '--repair', '--json')
+  const containers = json.damaged.filter(({ kind }) => kind === 'container')
+  const found = containers.map(({ of, part, repaired }) => [of, part, repaired])
+  const expected = ['changing', 'plain'].flatMap((of) =>
+    ['/bin', '/bin/cat', '/srv/data'].map((part) => [of, part, true]),
+  )
+  assert.deepEqual([status, json.remaining, found.toSorted()], [0, 0, expected])
+  for (const name of ['plain', 'changing']) {
+    assert.equal(await lab.property(name, 'ActiveState'), 'active')
+    assert.equal(await lab.property(name, 'NRestarts'), '0')
+  }
 }
 
 async function assertNothingLeft(containers: string): Promise<void> {
