@@ -30,10 +30,20 @@ export function archivePath(architecture: Architecture): string {
   return join(outputFolder, `forerun-${manifest.version}-linux-${architecture}.tar.gz`)
 }
 
+/**
+ * How Node is started, to take no more memory than it needs. What is received from a network lies in few objects that hold
+ * much: the more room V8 gives to young ones, the more of it waits to be freed. And what one thread has freed, another
+ * can use only if the C library has them share it.
+ */
+export const nodeStart = {
+  environment: ['MALLOC_ARENA_MAX=2'],
+  options: ['--max-semi-space-size=1'],
+} as const
+
 const launcher = `#!/bin/sh
 # Runs forerun with the Node that lies beside it, also when this file is reached by a symbolic link.
 self=$(readlink -f -- "$0") || exit 127
-exec "\${self%/*}/node" "\${self%/*}/forerun.cjs" "$@"
+${nodeStart.environment.join(' ')} exec "\${self%/*}/node" ${nodeStart.options.join(' ')} "\${self%/*}/forerun.cjs" "$@"
 `
 
 const root = join(import.meta.dirname, '..')

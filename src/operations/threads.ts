@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { trimMemory } from '../host/system-calls.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
@@ -16,7 +15,6 @@ export interface Threads extends AsyncDisposable {
 }
 
 export function openThreads(): Threads {
-  keepYoungGenerationSmall()
   const all: Worker[] = []
   const free: Worker[] = []
 
@@ -43,16 +41,8 @@ export function openThreads(): Threads {
   }
 }
 
-/**
- * What is received from a network lies in few objects that hold much. The more room V8 gives to young ones, the more of
- * it waits to be freed.
- */
-function keepYoungGenerationSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1')
-}
-
 /** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */
-const youngGeneration = 8
+const youngGeneration = 3
 
 /** The same place in the sources and in the bundle. */
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { nodeStart } from '../../packaging/archive.ts'
 import { buildBundle } from '../../packaging/build.ts'
 import { type FigureName, type Figures, figureTable, goals, isFigureName } from './figures.ts'
 import {
@@ -51,7 +52,11 @@ const figures: Figures = {}
 try {
   await buildBundle(folder, { program: 'test/bench/program.ts' })
   const report = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
-  const bench: Installs = { program: [process.execPath, join(folder, 'forerun.cjs')], rounds, report }
+  const bench: Installs = {
+    program: ['env', ...nodeStart.environment, process.execPath, ...nodeStart.options, join(folder, 'forerun.cjs')],
+    rounds,
+    report,
+  }
   for (const part of parts.filter((each) => each.figures.some((name) => wanted.includes(name)))) {
     for (const [name, value] of Object.entries(await part.measure(bench)) as [FigureName, number][]) {
       if (wanted.includes(name)) figures[name] = Math.max(figures[name] ?? 0, value)
