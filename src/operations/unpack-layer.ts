@@ -85,7 +85,7 @@ export async function unpackLayer(
 /** Making small files takes longer than decompressing them, and large ones the other way round: so two threads make files. */
 const writers = 2
 
-/** About two megabytes wait each way, in pieces that a core's cache holds. */
+/** One megabyte waits, and four, in pieces that a core's cache holds. */
 const blobSlots = { slots: 16, slotSize: 64 * 1024 }
 const archiveSlots = { slots: 32, slotSize: 128 * 1024 }
 

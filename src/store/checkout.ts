@@ -110,9 +110,10 @@ async function fillDirectory(
       mkdirSync(filePath(child.path), newMode('directory', node.metadata, checkout.owner))
       await fillDirectory(checkout, child, node)
     }
-    // A path that had to be shortened is one for the time being.
-    else if (node.kind === 'file' && child.path === child.whole) addFile(checkout, child.whole, node)
-    else makeName(checkout, child, node)
+    // A path that had to be shortened is one for the time being, in which a file has to be placed at once.
+    else if (node.kind === 'file' && (child.path === child.whole || checkout.placed.has(node))) {
+      addFile(checkout, child.whole, node)
+    } else makeName(checkout, child, node)
   }
   checkout.directories.push({ whole, metadata: directory.metadata })
 }
