@@ -56,7 +56,7 @@ async function fill(folder: string, plan: InstallationPlan, context: Context): P
     target: checkoutFolder({ folder, info: plan.info }),
     ...(plan.checkout as CheckoutPlan),
     signal: context.signal,
-    place: placeInThreads(context.signal),
+    placer: (plan) => placeInThreads(plan, context.signal),
   })
 }
 

@@ -18,8 +18,13 @@ import {
 } from './metadata.ts'
 import { type FileBatch, type FileToPlace, placeFile } from './place-files.ts'
 
-/** Places files, side by side where that is quicker. @throws as `placeFiles` */
-export type PlaceFiles = (files: FileBatch) => Promise<void>
+/** Places files of one checkout, side by side where that is quicker. Disposing ends what is under way. */
+export interface FilePlacer extends AsyncDisposable {
+  /** The file may be placed from now on: its folder is there. */
+  add(file: FileToPlace): void
+  /** Waits until all are placed. @throws as `placeFiles`; ForerunError `interrupted` */
+  end(): Promise<void>
+}
 
 export interface CheckoutOptions {
   /** Must not exist. */
@@ -28,15 +33,16 @@ export interface CheckoutOptions {
   /** As for `placeObjects`. */
   readonly shared: boolean
   readonly signal: AbortSignal
-  readonly place: PlaceFiles
+  /** Makes what places the files. */
+  readonly placer: (plan: Omit<FileBatch, 'files'>) => FilePlacer
 }
 
 /**
  * Makes a merged tree real: every directory is made here and nothing that lies on the disk is followed. Names of one file
  * are names of one inode again. Not durable by itself.
  *
- * First come the directories and what has no content, then the files, then further names of files and what directories
- * have beside their names.
+ * Files are placed while directories, and what has no content, are made; then come further names of files, and last what
+ * directories have beside their names.
  *
  * @throws ForerunError `store` when an object is missing, `checkout` when the method cannot work here, `interrupted` when
  * the signal is raised.
@@ -44,13 +50,14 @@ export interface CheckoutOptions {
 export async function checkOut(store: string, tree: DirectoryNode, options: CheckoutOptions): Promise<void> {
   const { method, shared, signal } = options
   const target = byteString(options.target)
+  await using placer = options.placer({ store, method, shared })
   const checkout: Checkout = {
     store,
     place: placeObjects(method, shared),
     placeAnother: placeObjects(method === 'hardlink' ? 'copy' : method, false),
     used: new Set(),
     placed: new Map(),
-    files: [],
+    placer,
     links: [],
     directories: [],
     owner: ownerOfNewFiles(),
@@ -62,7 +69,7 @@ export async function checkOut(store: string, tree: DirectoryNode, options: Chec
   handDownNothing(target)
   chmodSync(filePath(target), newMode('directory', tree.metadata, checkout.owner))
   await fillDirectory(checkout, { path: target, whole: target }, tree)
-  await options.place({ store, method, shared, files: checkout.files })
+  await placer.end()
   for (const { whole, node } of checkout.links) {
     using reached = reachName(whole)
     makeName(checkout, { path: reached.path, whole }, node)
@@ -87,7 +94,7 @@ export interface Placed {
 }
 
 interface Checkout extends Placed {
-  readonly files: FileToPlace[]
+  readonly placer: FilePlacer
   readonly links: { whole: ByteString; node: FileNode }[]
   readonly directories: { whole: ByteString; metadata: Metadata }[]
   readonly owner: NewFileOwner
@@ -118,18 +125,21 @@ async function fillDirectory(
   checkout.directories.push({ whole, metadata: directory.metadata })
 }
 
-function addFile({ files, links, placed, used }: Checkout, whole: ByteString, node: FileNode): void {
+function addFile({ placer, links, placed, used }: Checkout, whole: ByteString, node: FileNode): void {
   if (placed.has(node)) {
     links.push({ whole, node })
     return
   }
-  files.push({ object: node.object, path: whole, metadata: node.metadata, another: used.has(node.object) })
+  placer.add({ object: node.object, path: whole, metadata: node.metadata, another: used.has(node.object) })
   placed.set(node, whole)
   used.add(node.object)
 }
 
+/** Milliseconds: so long a signal, or a thread that wants more files, may have to wait. */
+const longestTurn = 5
+
 async function hearSignals(checkout: Checkout): Promise<void> {
-  if (performance.now() - checkout.yielded > 50) {
+  if (performance.now() - checkout.yielded > longestTurn) {
     await nextTurn()
     checkout.yielded = performance.now()
   }

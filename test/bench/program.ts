@@ -36,7 +36,13 @@ async function makeCheckout(
   mkdirSync(join(target, '..'), { recursive: true })
   const chosen = method as Parameters<typeof placeObjects>[0]
   const { signal } = context
-  await checkOut(store, image.tree, { target, method: chosen, shared: true, signal, place: placeInThreads(signal) })
+  await checkOut(store, image.tree, {
+    target,
+    method: chosen,
+    shared: true,
+    signal,
+    placer: (plan) => placeInThreads(plan, signal),
+  })
 }
 
 main(process.argv.slice(2)).then(

@@ -33,7 +33,13 @@ export async function unpackImage(
   const record = await pullImage(parseLocation(image), {}, context)
   const tree = imageTree(context.paths.store, record)
   if (tree === undefined) throw new Error('a layer that was just pulled is not in the store')
-  await checkOut(context.paths.store, tree, { target, method, shared: true, signal, place: placeInThreads(signal) })
+  await checkOut(context.paths.store, tree, {
+    target,
+    method,
+    shared: true,
+    signal,
+    placer: (plan) => placeInThreads(plan, signal),
+  })
 }
 
 /**
@@ -62,7 +68,13 @@ export async function unpackLayers(
   const whole = stored.filter((tree) => tree !== undefined)
   if (whole.length < layers.length) throw new Error('a layer that was just written is not in the store')
   const { signal } = new AbortController()
-  await checkOut(store, mergeLayers(whole), { target, method, shared: true, signal, place: placeInThreads(signal) })
+  await checkOut(store, mergeLayers(whole), {
+    target,
+    method,
+    shared: true,
+    signal,
+    placer: (plan) => placeInThreads(plan, signal),
+  })
 }
 
 /** As they might come from a network. */

@@ -11,6 +11,6 @@ export function scratch(parent = tmpdir()): { path: string } & Disposable {
 }
 
 /** What a checkout needs beside where and how. */
-export function running(signal = new AbortController().signal): Pick<CheckoutOptions, 'signal' | 'place'> {
-  return { signal, place: placeInThreads(signal) }
+export function running(signal = new AbortController().signal): Pick<CheckoutOptions, 'signal' | 'placer'> {
+  return { signal, placer: (plan) => placeInThreads(plan, signal) }
 }
