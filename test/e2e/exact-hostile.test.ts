@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { ForerunError } from '../../src/errors.ts'
 import { wildLayer } from '../lab/compare-stack.ts'
 import { assembleImage, writeLayout } from '../lab/image.ts'
+import { memoryFolder } from '../lab/leftovers.ts'
 import type { TarFile } from '../lab/tar-encoder.ts'
 import { readTree, treeDifferences, type WholeTree } from '../lab/tree-difference.ts'
 import { unpackImage } from '../lab/unpack-image.ts'
@@ -13,7 +14,8 @@ import { unpackImage } from '../lab/unpack-image.ts'
  * Every known way out of the root: what is unpacked lies in it or is refused, and nothing beside it is read, changed or
  * removed. The canary lies where the names below lead, by `..` and from `/`.
  */
-const area = mkdtempSync('/dev/shm/forerun-hostile-')
+const memory = memoryFolder('hostile')
+const area = memory.path
 const canary = join(area, 'canary')
 const folder = join(area, 'work')
 const target = join(folder, 'root')
@@ -28,7 +30,7 @@ before(() => {
   chmodSync(join(canary, 'secret'), 0o600)
   untouched = readTree(canary)
 })
-after(() => rmSync(area, { recursive: true, force: true }))
+after(() => memory[Symbol.dispose]())
 
 interface Case {
   /** Base first. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, before, test } from 'node:test'
+import { after, afterEach, before, test } from 'node:test'
 import { assembleImage, type LabImage, writeLayout } from '../lab/image.ts'
 import { etcdImage, netconfImage } from '../lab/images.ts'
 import { type Compression, layerOf } from '../lab/layer.ts'
+import { memoryFolder } from '../lab/leftovers.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { execute } from '../lab/process.ts'
 import { encodeArchive, type TarFile } from '../lab/tar-encoder.ts'
@@ -14,11 +15,13 @@ import { unpackImage } from '../lab/unpack-image.ts'
 
 /** Whole trees of real images. */
 
-const folder = mkdtempSync('/dev/shm/forerun-images-')
+const memory = memoryFolder('images')
+const folder = memory.path
 const [ours, theirs] = [join(folder, 'ours'), join(folder, 'theirs')]
 
 before(() => ensurePackages(['umoci', 'libcap2-bin']))
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
+after(() => memory[Symbol.dispose]())
 
 test('a system container made of Debian packages is unpacked as umoci does it', async () => {
   for (const image of [await etcdImage(), await netconfImage()]) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -11,6 +11,7 @@ import type { LayerEntry, LayerReceiver } from '../../src/tree/entry.ts'
 import { assembleImage, writeLayout } from './image.ts'
 import type { Layer } from './layer.ts'
 import { layerStack } from './layer-stack.ts'
+import { memoryFolder } from './leftovers.ts'
 import { type MutatedLayer, mutateLayer } from './mutate-layer.ts'
 import { execute } from './process.ts'
 import { type Random, random } from './random.ts'
@@ -57,58 +58,55 @@ export async function fuzzLayers(
     progress = () => {},
   }: { writeEvery?: number; onCase?: (seed: number) => void; progress?: (report: FuzzReport) => void } = {},
 ): Promise<FuzzReport> {
-  const folder = mkdtempSync('/dev/shm/forerun-fuzz-')
-  try {
-    const originals = await originalArchives()
-    const base = originals[0] ?? Buffer.alloc(0)
-    const canary = await plantCanary(folder)
-    const before = readTree(canary)
-    const outcomes: Record<string, number> = {}
-    const failures: string[] = []
-    const memory: [rss: number, heap: number][] = []
-    let written = 0
-    let slowest = 0
-    const report = (cases: number): FuzzReport => {
-      const [[rss, heap] = megabytesInUse(), [endRss, endHeap] = megabytesInUse()] = memory
-      return {
-        cases,
-        written,
-        outcomes,
-        slowest: Math.round(slowest),
-        rss: [rss, endRss],
-        heap: [heap, endHeap],
-        failures,
-      }
+  using place = memoryFolder('fuzz')
+  const folder = place.path
+  const originals = await originalArchives()
+  const base = originals[0] ?? Buffer.alloc(0)
+  const canary = await plantCanary(folder)
+  const before = readTree(canary)
+  const outcomes: Record<string, number> = {}
+  const failures: string[] = []
+  const memory: [rss: number, heap: number][] = []
+  let written = 0
+  let slowest = 0
+  const report = (cases: number): FuzzReport => {
+    const [[rss, heap] = megabytesInUse(), [endRss, endHeap] = megabytesInUse()] = memory
+    return {
+      cases,
+      written,
+      outcomes,
+      slowest: Math.round(slowest),
+      rss: [rss, endRss],
+      heap: [heap, endHeap],
+      failures,
     }
-    for (let index = 0; index < seeds.count && failures.length < 10; index++) {
-      const seed = seeds.from + index
-      onCase(seed)
-      const chance = random(seed)
-      const layer = mutateLayer(chance, chance.pick(originals))
-      const begun = process.threadCpuUsage()
-      const isWritten = seed % writeEvery === 0
-      const outcome = await outcomeOf(async () => {
-        await readInMemory(chance, layer)
-        if (isWritten) await write(layer, { base, folder, pulled: written % 20 === 0 })
-      })
-      const { user, system } = process.threadCpuUsage(begun)
-      slowest = Math.max(slowest, (user + system) / 1000)
-      if (isWritten) written += 1
-      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
-      if (outcome.includes(' ')) failures.push(`seed ${seed}: ${outcome}`)
-      if (isWritten && (written % 50 === 0 || index > seeds.count - writeEvery)) {
-        const changes = treeDifferences(readTree(canary), before)
-        if (changes.length > 0) failures.push(`up to seed ${seed}: changed outside the root: ${changes.join('; ')}`)
-      }
-      if (index % 1000 === 999 || index === seeds.count - 1) await collectGarbage()
-      if (index % 10_000 === 9999) progress(report(index + 1))
-      if (index === Math.floor(seeds.count / 10 / 1000) * 1000 + 999 || index === seeds.count - 1)
-        memory.push(megabytesInUse())
-    }
-    return report(seeds.count)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
   }
+  for (let index = 0; index < seeds.count && failures.length < 10; index++) {
+    const seed = seeds.from + index
+    onCase(seed)
+    const chance = random(seed)
+    const layer = mutateLayer(chance, chance.pick(originals))
+    const begun = process.threadCpuUsage()
+    const isWritten = seed % writeEvery === 0
+    const outcome = await outcomeOf(async () => {
+      await readInMemory(chance, layer)
+      if (isWritten) await write(layer, { base, folder, pulled: written % 20 === 0 })
+    })
+    const { user, system } = process.threadCpuUsage(begun)
+    slowest = Math.max(slowest, (user + system) / 1000)
+    if (isWritten) written += 1
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    if (outcome.includes(' ')) failures.push(`seed ${seed}: ${outcome}`)
+    if (isWritten && (written % 50 === 0 || index > seeds.count - writeEvery)) {
+      const changes = treeDifferences(readTree(canary), before)
+      if (changes.length > 0) failures.push(`up to seed ${seed}: changed outside the root: ${changes.join('; ')}`)
+    }
+    if (index % 1000 === 999 || index === seeds.count - 1) await collectGarbage()
+    if (index % 10_000 === 9999) progress(report(index + 1))
+    if (index === Math.floor(seeds.count / 10 / 1000) * 1000 + 999 || index === seeds.count - 1)
+      memory.push(megabytesInUse())
+  }
+  return report(seeds.count)
 }
 
 /** Archives of stacks by chance, and of a folder of this machine by GNU tar in its formats; all of some kilobytes. */

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { controlGroup, controlGroups } from './cgroup.ts'
@@ -16,6 +16,20 @@ export async function labFolder(): Promise<string> {
   mkdirSync(folder)
   await execute(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'forerun-lab', folder])
   return folder
+}
+
+/** A folder in memory, removed when it is disposed of, and when this process ends before. */
+export function memoryFolder(name: string): { readonly path: string } & Disposable {
+  const path = mkdtempSync(`/dev/shm/forerun-${name}-`)
+  const release = (): void => rmSync(path, { recursive: true, force: true })
+  const disarm = releaseAtEnd(release)
+  return {
+    path,
+    [Symbol.dispose]() {
+      release()
+      disarm()
+    },
+  }
 }
 
 /** Removes a `labFolder` and what is mounted at its `root`. May be repeated; synchronous. @throws when it cannot be unmounted. */

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Comparison, compareWithTar, compareWithUmoci } from './compare-stack.ts'
 import { type LayerStack, layerStack } from './layer-stack.ts'
+import { memoryFolder } from './leftovers.ts'
 import { openUmoci } from './umoci.ts'
 
 /** What many stacks came to. */
@@ -23,35 +24,32 @@ export async function compareStacks(
   seeds: { from: number; count: number; step?: number },
   { progress = () => {}, mostFailures = 5 }: { progress?: (report: StackReport) => void; mostFailures?: number } = {},
 ): Promise<StackReport> {
-  const folder = mkdtempSync(join('/dev/shm', 'forerun-stacks-'))
+  using place = memoryFolder('stacks')
+  const folder = place.path
   await using umoci = openUmoci()
   const verdicts = { equal: 0, 'both refuse': 0, reordered: 0, different: 0 }
   const failures: string[] = []
   let names = 0
   let stacks = 0
   let byTar = 0
-  try {
-    const { from, count, step = 1 } = seeds
-    for (let seed = from; stacks < count && failures.length < mostFailures; seed += step) {
-      // Objects of earlier stacks in the store are part of the trial, but not without end.
-      if (stacks % 500 === 499) rmSync(join(folder, 'store'), { recursive: true, force: true })
-      const isForTar = seed % 10 === 0
-      const pulled = seed % 40 <= 1
-      const stack = layerStack(seed, { single: isForTar })
-      const compared = (given: LayerStack) =>
-        (isForTar ? compareWithTar : compareWithUmoci)(given, { folder, umoci, pulled })
-      const result = await compared(stack)
-      stacks += 1
-      byTar += isForTar ? 1 : 0
-      names += result.names
-      verdicts[result.verdict] += 1
-      if (result.verdict === 'different') {
-        failures.push(`seed ${seed}:\n${await explained(stack, compared)}`)
-      }
-      progress({ stacks, names, verdicts, byTar, failures })
+  const { from, count, step = 1 } = seeds
+  for (let seed = from; stacks < count && failures.length < mostFailures; seed += step) {
+    // Objects of earlier stacks in the store are part of the trial, but not without end.
+    if (stacks % 500 === 499) rmSync(join(folder, 'store'), { recursive: true, force: true })
+    const isForTar = seed % 10 === 0
+    const pulled = seed % 40 <= 1
+    const stack = layerStack(seed, { single: isForTar })
+    const compared = (given: LayerStack) =>
+      (isForTar ? compareWithTar : compareWithUmoci)(given, { folder, umoci, pulled })
+    const result = await compared(stack)
+    stacks += 1
+    byTar += isForTar ? 1 : 0
+    names += result.names
+    verdicts[result.verdict] += 1
+    if (result.verdict === 'different') {
+      failures.push(`seed ${seed}:\n${await explained(stack, compared)}`)
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
+    progress({ stacks, names, verdicts, byTar, failures })
   }
   return { stacks, names, verdicts, byTar, failures }
 }
