@@ -11,7 +11,6 @@ import type { LayerEntry, LayerReceiver } from '../../src/tree/entry.ts'
 import { assembleImage, writeLayout } from './image.ts'
 import type { Layer } from './layer.ts'
 import { layerStack } from './layer-stack.ts'
-import { memoryFolder } from './leftovers.ts'
 import { type MutatedLayer, mutateLayer } from './mutate-layer.ts'
 import { execute } from './process.ts'
 import { type Random, random } from './random.ts'
@@ -46,6 +45,7 @@ const limits: LayerLimits = {
  * Reads layers that were changed by chance. Nothing but a ForerunError may come of it, no entry may leave the rules of
  * `tree/entry.ts`, and nothing may change beside the place where it is written.
  *
+ * @param options.folder for what is written: in memory, empty, and removed by the caller.
  * @param options.writeEvery of so many cases one is unpacked over a whole layer, and checked out.
  * @param options.onCase told the seed before each case, for whoever watches that it ends.
  * @param options.progress told with every 10,000 cases what has come of them.
@@ -53,13 +53,17 @@ const limits: LayerLimits = {
 export async function fuzzLayers(
   seeds: { from: number; count: number },
   {
-    writeEvery = 50,
-    onCase = () => {},
-    progress = () => {},
-  }: { writeEvery?: number; onCase?: (seed: number) => void; progress?: (report: FuzzReport) => void } = {},
+    folder,
+    writeEvery,
+    onCase,
+    progress,
+  }: {
+    folder: string
+    writeEvery: number
+    onCase: (seed: number) => void
+    progress: (report: FuzzReport) => void
+  },
 ): Promise<FuzzReport> {
-  using place = memoryFolder('fuzz')
-  const folder = place.path
   const originals = await originalArchives()
   const base = originals[0] ?? Buffer.alloc(0)
   const canary = await plantCanary(folder)

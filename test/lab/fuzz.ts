@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { type FuzzReport, fuzzLayers } from './fuzz-layers.ts'
+import { memoryFolder } from './leftovers.ts'
 
 /** Seconds that one case may take, on a busy machine. */
 const patience = 60
@@ -10,8 +11,9 @@ export async function watchedFuzz(
   seeds: { from: number; count: number },
   { writeEvery = 50 }: { writeEvery?: number } = {},
 ): Promise<FuzzReport> {
+  using place = memoryFolder('fuzz')
   const state = new BigInt64Array(new SharedArrayBuffer(8))
-  const worker = new Worker(new URL(import.meta.url), { workerData: { seeds, state, writeEvery } })
+  const worker = new Worker(new URL(import.meta.url), { workerData: { seeds, state, folder: place.path, writeEvery } })
   let seen = -1n
   let since = performance.now()
   const hanging = new Promise<never>((_, reject) => {
@@ -36,14 +38,15 @@ interface WorkerData {
   readonly seeds: { from: number; count: number }
   /** The seed of the case that runs. */
   readonly state: BigInt64Array
+  readonly folder: string
   readonly writeEvery: number
 }
 
 if (!isMainThread && workerData?.seeds !== undefined) {
-  const { seeds, state, writeEvery } = workerData as WorkerData
+  const { seeds, state, folder, writeEvery } = workerData as WorkerData
   const onCase = (seed: number) => void Atomics.store(state, 0, BigInt(seed))
   const progress = (report: FuzzReport) => void process.stderr.write(`${JSON.stringify(report)}\n`)
-  parentPort?.postMessage(await fuzzLayers(seeds, { onCase, progress, writeEvery }))
+  parentPort?.postMessage(await fuzzLayers(seeds, { folder, onCase, progress, writeEvery }))
 } else if (import.meta.main) {
   const { values } = parseArgs({
     options: {
