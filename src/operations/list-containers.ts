@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { unitName } from '../host/paths.ts'
-import { containerNames, type Deployment, readDeployments } from '../store/deployment.ts'
+import { type Deployment, readDeployments } from '../store/deployment.ts'
 import type { Context } from './context.ts'
 
 /** A row of `containers list`; the keys are those that its `--filter` and `--json` know. */
@@ -23,14 +23,10 @@ export type ContainerState = 'running' | 'inactive' | 'failed' | 'no service'
 
 /** All containers, running or not, by name. */
 export async function listContainers(context: Context): Promise<ContainerRow[]> {
-  const { containers } = context.paths
-  // The connection is made while the files are read.
-  const manager = containerNames(containers).length === 0 ? undefined : context.manager()
-  manager?.catch(() => {})
-  const deployments = readDeployments(containers)
+  const deployments = readDeployments(context.paths.containers)
   const services = deployments.filter(({ info }) => info['has-container-service'])
   const units = services.map(({ name }) => unitName(name))
-  const states = (units.length === 0 ? undefined : await (await manager)?.statuses(units)) ?? new Map()
+  const states = units.length === 0 ? new Map() : await (await context.manager()).statuses(units)
   return deployments.map((deployment) => ({
     container: deployment.name,
     image: deployment.info.image,

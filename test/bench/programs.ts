@@ -6,7 +6,7 @@ import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { execute } from '../lab/process.ts'
 import type { Figures } from './figures.ts'
-import { median } from './measure.ts'
+import { bareEnvironment, median } from './measure.ts'
 
 /** `forerun --version`, as the archive installs it, against a program that does nothing, by the same Node. */
 export async function measureVersion({ rounds, report }: Programs): Promise<Figures> {
@@ -67,7 +67,7 @@ async function inTurns<Name extends string>(
   const times = new Map<Name, number[]>()
   for (let round = 0; round < rounds; round++) {
     for (const [name, argv] of Object.entries(commands) as [Name, readonly string[]][]) {
-      times.set(name, [...(times.get(name) ?? []), await timed(() => execute(argv))])
+      times.set(name, [...(times.get(name) ?? []), await timed(() => execute(argv, { env: bareEnvironment }))])
     }
   }
   return Object.fromEntries([...times].map(([name, all]) => [name, median(all)])) as Partial<Record<Name, number>>
