@@ -1,4 +1,4 @@
-import { closeSync, constants, copyFileSync, linkSync, openSync, unlinkSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, linkSync, openSync, rmSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
 import { cloneContent } from '../host/system-calls.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
@@ -8,15 +8,34 @@ import { applyMetadata, applyMetadataToOpenFile } from './metadata.ts'
 /** Places one object at a path that does not exist. Paths as Node takes them. */
 export type PlaceObject = (object: string, path: string | Buffer, metadata: Metadata) => void
 
+/** What makes the files of one checkout. */
+export interface FileMakers {
+  readonly place: PlaceObject
+  /** For a second file that is just like one before: it is no hard link in the image, and must not become one. */
+  readonly placeAnother: PlaceObject
+}
+
 /**
+ * `auto` is hard links where they are allowed, since they take the kernel a third of the time that reflinks take, and what
+ * several containers read is in memory once; else reflinks; else copies.
+ *
  * @param shared whether the checkout may hold the very inodes of the store: only where the container cannot write to them.
  * @throws ForerunError `checkout`, when called, where a method that was asked for cannot work.
  */
-export function placeObjects(method: CheckoutMethod, shared: boolean): PlaceObject {
-  if (method === 'copy') return copy
-  if (method === 'reflink') return (...file) => attempt('reflink', () => reflink(...file))
-  if (method === 'hardlink') return (...file) => attempt('hardlink', () => linkOrCopy(...file))
-  let remaining = shared ? [reflink, linkOrCopy, copy] : [reflink, copy]
+export function fileMakers(method: CheckoutMethod, shared: boolean): FileMakers {
+  if (method === 'copy') return { place: copy, placeAnother: copy }
+  const clone = method === 'reflink' ? asked('reflink', reflink) : firstThatWorks([reflink, copy])
+  if (method === 'reflink' || (method !== 'hardlink' && !shared)) return { place: clone, placeAnother: clone }
+  const link: PlaceObject = (object, path, metadata) => {
+    if (!linkUnlessFull(object, path)) clone(object, path, metadata)
+  }
+  const place = method === 'hardlink' ? asked('hardlink', link) : firstThatWorks([link, clone])
+  return { place, placeAnother: clone }
+}
+
+/** What cannot work here is tried once. */
+function firstThatWorks(ways: readonly PlaceObject[]): PlaceObject {
+  let remaining = ways
   return (...file) => {
     for (;;) {
       const [place] = remaining
@@ -39,38 +58,41 @@ function reflink(object: string, path: string | Buffer, metadata: Metadata): voi
   const from = openSync(object, constants.O_RDONLY)
   try {
     const to = openSync(path, 'wx', 0o600)
+    let isMade = false
     try {
       cloneContent(from, to)
       applyMetadataToOpenFile(to, { path: toByteString(path), metadata })
-    } catch (error) {
-      unlinkSync(path)
-      throw error
+      isMade = true
     } finally {
       closeSync(to)
+      if (!isMade) rmSync(path, { force: true })
     }
   } finally {
     closeSync(from)
   }
 }
 
-/** An inode has room for a number of names (65,000 on ext4); beyond it the file is copied. */
-function linkOrCopy(object: string, path: string | Buffer, metadata: Metadata): void {
+/** @returns false for an inode that has no room for one more name: ext4 has 65,000. */
+function linkUnlessFull(object: string, path: string | Buffer): boolean {
   try {
     linkSync(object, path)
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EMLINK') throw error
-    copy(object, path, metadata)
+    return false
   }
 }
 
-function attempt(method: CheckoutMethod, place: () => void): void {
-  try {
-    place()
-  } catch (cause) {
-    if (!cannot(cause)) throw cause
-    const { code } = cause as NodeJS.ErrnoException
-    const [reason, hint] = code === 'EXDEV' ? apart : impossible
-    throw new ForerunError('checkout', `a checkout by ${method} cannot be made: ${reason} (${code})`, { cause, hint })
+function asked(method: CheckoutMethod, place: PlaceObject): PlaceObject {
+  return (...file) => {
+    try {
+      place(...file)
+    } catch (cause) {
+      if (!cannot(cause)) throw cause
+      const { code } = cause as NodeJS.ErrnoException
+      const [reason, hint] = code === 'EXDEV' ? apart : impossible
+      throw new ForerunError('checkout', `a checkout by ${method} cannot be made: ${reason} (${code})`, { cause, hint })
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { type ByteString, byteString, type Metadata, pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, FileNode, ObjectId, TreeNode } from '../tree/node.ts'
-import { type PlaceObject, placeObjects } from './checkout-method.ts'
+import { type FileMakers, fileMakers } from './checkout-method.ts'
 import { reachFolder, reachName } from './long-path.ts'
 import {
   applyMetadata,
@@ -30,7 +30,7 @@ export interface CheckoutOptions {
   /** Must not exist. */
   readonly target: string
   readonly method: CheckoutMethod
-  /** As for `placeObjects`. */
+  /** As for `fileMakers`. */
   readonly shared: boolean
   readonly signal: AbortSignal
   /** Makes what places the files. */
@@ -53,8 +53,7 @@ export async function checkOut(store: string, tree: DirectoryNode, options: Chec
   await using placer = options.placer({ store, method, shared })
   const checkout: Checkout = {
     store,
-    place: placeObjects(method, shared),
-    placeAnother: placeObjects(method === 'hardlink' ? 'copy' : method, false),
+    ...fileMakers(method, shared),
     used: new Set(),
     placed: new Map(),
     placer,
@@ -82,11 +81,8 @@ export async function checkOut(store: string, tree: DirectoryNode, options: Chec
 }
 
 /** What makes names in a checkout. */
-export interface Placed {
+export interface Placed extends FileMakers {
   readonly store: string
-  readonly place: PlaceObject
-  /** For a second file that is just like one before: it is no hard link in the image, and must not become one. */
-  readonly placeAnother: PlaceObject
   /** Objects that a file of this checkout is already. */
   readonly used: Set<ObjectId>
   /** Where an inode lies already, for its further names. */

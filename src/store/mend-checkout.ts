@@ -5,7 +5,7 @@ import { type ByteString, byteString, displayPath, pathBytes } from '../tree/ent
 import type { DirectoryNode, FileNode, ObjectId, TreeNode } from '../tree/node.ts'
 import { makeName, type Placed } from './checkout.ts'
 import type { CheckoutFault } from './checkout-faults.ts'
-import { placeObjects } from './checkout-method.ts'
+import { fileMakers } from './checkout-method.ts'
 import { isOfHost } from './file-checks.ts'
 import { reachFolder, reachName } from './long-path.ts'
 import { applyMetadata, filePath } from './metadata.ts'
@@ -86,8 +86,7 @@ function newMending(store: string, root: ByteString, names: Mending['names']): M
     root,
     names,
     alike,
-    place: isLinked ? placeObjects('hardlink', true) : placeObjects('auto', false),
-    placeAnother: placeObjects('auto', false),
+    ...fileMakers(isLinked ? 'hardlink' : 'auto', isLinked),
     used: new Set(),
     placed: new Map(),
     mended: new Set(),

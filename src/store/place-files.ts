@@ -2,7 +2,7 @@ import { ForerunError } from '../errors.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { type ByteString, displayPath, type Metadata } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
-import { type PlaceObject, placeObjects } from './checkout-method.ts'
+import { fileMakers, type PlaceObject } from './checkout-method.ts'
 import { filePath } from './metadata.ts'
 import { objectPath } from './object.ts'
 
@@ -19,15 +19,14 @@ export interface FileToPlace {
 export interface FileBatch {
   readonly store: string
   readonly method: CheckoutMethod
-  /** As for `placeObjects`. */
+  /** As for `fileMakers`. */
   readonly shared: boolean
   readonly files: readonly FileToPlace[]
 }
 
 /** @throws ForerunError `store` when an object is missing, `checkout` where the method cannot work. */
 export function placeFiles({ store, method, shared, files }: FileBatch): void {
-  const place = placeObjects(method, shared)
-  const placeAnother = placeObjects(method === 'hardlink' ? 'copy' : method, false)
+  const { place, placeAnother } = fileMakers(method, shared)
   for (const file of files) placeFile(store, file, file.another ? placeAnother : place)
 }
 

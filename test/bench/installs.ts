@@ -35,8 +35,8 @@ export async function measureInstalls(bench: Installs): Promise<Figures> {
   const folder = join(disk.path, 'ours')
   const contestants: Record<string, () => Promise<Run>> = {
     'forerun gzip': () => ours(bench, ['install', folder, gzip, 'one']),
-    // For information: by default files come as reflinks here.
-    'forerun gzip, hard links': () => ours(bench, ['install', folder, gzip, 'one', 'hardlink']),
+    // For information: by default files come as hard links here.
+    'forerun gzip, reflinks': () => ours(bench, ['install', folder, gzip, 'one', 'reflink']),
     'podman gzip': () => podman(disk, gzip),
     'skopeo + umoci gzip': () => skopeoAndUmoci(disk, gzip),
     'tar -xf': () => rawTar(disk, archives),

@@ -5,8 +5,8 @@ import type { Context } from '../../src/operations/context.ts'
 import { placeInThreads } from '../../src/operations/place-in-threads.ts'
 import { pull } from '../../src/operations/pull.ts'
 import { checkOut } from '../../src/store/checkout.ts'
-import type { placeObjects } from '../../src/store/checkout-method.ts'
 import { findImages, wholeImage } from '../../src/store/image.ts'
+import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 
 /**
  * What `install` does before it touches the host, in the shipped form: an entry point that is bundled for the bench alone.
@@ -34,11 +34,10 @@ async function makeCheckout(
   const image = record && wholeImage(store, record)
   if (image === undefined) throw new Error(`${name} is not stored`)
   mkdirSync(join(target, '..'), { recursive: true })
-  const chosen = method as Parameters<typeof placeObjects>[0]
   const { signal } = context
   await checkOut(store, image.tree, {
     target,
-    method: chosen,
+    method: method as CheckoutMethod,
     shared: true,
     signal,
     placer: (plan) => placeInThreads(plan, signal),

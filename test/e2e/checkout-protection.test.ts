@@ -22,7 +22,6 @@ const layers = [
 ] as const
 
 before(async () => {
-  // Without reflinks, so that files are shared by hard link.
   lab = await installedHost({ disks: { '/var/lib/forerun': 'ext4' } })
 })
 after(() => lab[Symbol.asyncDispose]())

@@ -77,11 +77,15 @@ const expectations: [
   Record<'reflink' | 'hardlink' | 'auto' | 'overlay' | 'exposed', Way | false>,
 ][] = [
   ['ext4', 'ext4', { reflink: false, hardlink: 'hardlink', auto: 'hardlink', overlay: 'hardlink', exposed: 'copy' }],
-  ['xfs', 'xfs', { reflink: 'reflink', hardlink: 'hardlink', auto: 'reflink', overlay: 'reflink', exposed: 'reflink' }],
+  [
+    'xfs',
+    'xfs',
+    { reflink: 'reflink', hardlink: 'hardlink', auto: 'hardlink', overlay: 'hardlink', exposed: 'reflink' },
+  ],
   [
     'btrfs',
     'btrfs',
-    { reflink: 'reflink', hardlink: 'hardlink', auto: 'reflink', overlay: 'reflink', exposed: 'reflink' },
+    { reflink: 'reflink', hardlink: 'hardlink', auto: 'hardlink', overlay: 'hardlink', exposed: 'reflink' },
   ],
   ['tmpfs', 'tmpfs', { reflink: false, hardlink: 'hardlink', auto: 'hardlink', overlay: 'hardlink', exposed: 'copy' }],
   [
