@@ -2,6 +2,7 @@ import { readSettings } from '../config/settings.ts'
 import type { Emit } from '../events.ts'
 import { hostPaths } from '../host/paths.ts'
 import type { Context } from '../operations/context.ts'
+import { openThreads } from '../operations/threads.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
 import { version } from './version.ts'
 
@@ -18,6 +19,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
+    threads: openThreads(),
     candidates: async (location) => (await openImage()).candidatePlaces(location),
     source: async (location, options) => (await openImage()).openSource(location, options, { settings, signal }),
     target: async (location, options) => (await openImage()).openTarget(location, options, { settings, signal }),

@@ -5,6 +5,7 @@ import type { ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
 import type { ImageTarget } from '../source/target.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
+import type { Threads } from './threads.ts'
 
 /** What an operation works with; `cli/wire.ts` makes the real one. */
 export interface Context {
@@ -14,6 +15,7 @@ export interface Context {
   readonly emit: Emit
   /** Raised by Ctrl-C and its kin. */
   readonly signal: AbortSignal
+  readonly threads: Threads
   /** Where an image may be, in order: several places only for a name without a registry. @throws ForerunError `settings` */
   candidates(location: ImageLocation): Promise<readonly ImageLocation[]>
   source(location: ImageLocation, options: SourceOptions): Promise<ImageSource>

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { ForerunError } from '../errors.ts'
+import { trimMemory } from '../host/system-calls.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
 import type { ImageSource } from '../source/source.ts'
 import { blobPath } from '../store/image-index.ts'
-import { readWholeLayerTree } from '../store/layer-tree.ts'
+import { readWholeLayerTree, type StoredLayers } from '../store/layer-tree.ts'
 import { openPartialBlob, type PartialBlob } from '../store/partial-blob.ts'
 import type { Staging } from '../store/staging.ts'
 import type { StoredEntry } from '../tree/merge.ts'
@@ -13,7 +14,6 @@ import type { Context } from './context.ts'
 import { receiveBlob } from './received-blob.ts'
 import { blobBytes, type ResolvedImage } from './resolve-image.ts'
 import { sideBySide } from './side-by-side.ts'
-import { openThreads, type Threads } from './threads.ts'
 import { openTurns, type Turns } from './turns.ts'
 import { type UnpackedLayer, unpackLayer } from './unpack-layer.ts'
 
@@ -22,6 +22,8 @@ export interface FetchedLayers {
   readonly blobs: readonly Digest[]
   /** Encoded trees by diff id, of the layers that the store lacked. Their objects wait in the staging. */
   readonly trees: ReadonlyMap<Digest, Uint8Array>
+  /** The layers that the store had. */
+  readonly stored: StoredLayers
   /** Bytes of all files of all layers, stored ones too. */
   readonly size: number
 }
@@ -36,24 +38,23 @@ export async function fetchLayers(
 ): Promise<FetchedLayers> {
   const { source, context } = work
   const trees = new Map<Digest, Uint8Array>()
-  const needed = neededLayers(image, context)
-  const { wanted } = needed
-  let { size } = needed
+  const { wanted, stored } = neededLayers(image, context)
+  let size = [...stored.values()].reduce((sum, entries) => sum + fileBytes(entries), 0)
   const blobs = wanted.map(({ descriptor }) => descriptor.digest)
   const inOrder = source.forwardOrder?.(wanted.map(({ descriptor }) => descriptor))
   if (inOrder !== undefined) {
     wanted.sort((a, b) => inOrder.indexOf(a.descriptor) - inOrder.indexOf(b.descriptor))
   }
   const width = inOrder === undefined ? context.settings.registry.parallelLayers : 1
-  await using threads = openThreads()
   const turns = openTurns(importsAtATime())
   const fetch = async (layer: Layer, signal: AbortSignal) => {
-    const unpacked = await fetchLayer(layer, { ...work, threads, turns, signal })
+    const unpacked = await fetchLayer(layer, { ...work, turns, signal })
     trees.set(layer.diffId, unpacked.tree)
     size += unpacked.size
   }
   await sideBySide(wanted, fetch, { width, signal: context.signal })
-  return { blobs, trees, size }
+  trimMemory()
+  return { blobs, trees, stored, size }
 }
 
 interface Layer {
@@ -61,33 +62,35 @@ interface Layer {
   readonly diffId: Digest
 }
 
-/** A layer that an image has twice is fetched once. `size`: bytes of the files of the layers that are stored. */
-function neededLayers(image: ResolvedImage, { paths, settings, emit }: Context): { wanted: Layer[]; size: number } {
+/** A layer that an image has twice is fetched once. */
+function neededLayers(
+  image: ResolvedImage,
+  { paths, settings, emit }: Context,
+): { wanted: Layer[]; stored: StoredLayers } {
   const wanted: Layer[] = []
+  const stored = new Map<Digest, readonly StoredEntry[]>()
   const seen = new Set<Digest>()
-  let size = 0
   for (const [index, descriptor] of image.manifest.layers.entries()) {
     const diffId = image.configuration.diffIds[index]
     if (diffId === undefined) throw new Error(`layer ${index} has no diff id`)
     if (seen.has(diffId)) continue
     seen.add(diffId)
-    const stored = readWholeLayerTree(paths.store, diffId)
+    const entries = readWholeLayerTree(paths.store, diffId)
     const lacksBlob = settings.store.keepBlobs && !existsSync(blobPath(paths.store, descriptor.digest))
-    if (stored === undefined || lacksBlob) {
+    if (entries === undefined || lacksBlob) {
       wanted.push({ descriptor, diffId })
       continue
     }
-    size += fileBytes(stored)
+    stored.set(diffId, entries)
     emit({ type: 'layer-finished', digest: descriptor.digest, stored: true })
   }
-  return { wanted, size }
+  return { wanted, stored }
 }
 
 interface Work {
   readonly source: ImageSource
   readonly staging: Staging
   readonly keep: boolean
-  readonly threads: Threads
   /** To import; layers are received meanwhile. */
   readonly turns: Turns
   readonly context: Context
@@ -132,8 +135,8 @@ async function importLayer(layer: Layer, partial: PartialBlob | undefined, work:
 }
 
 async function importOnce(layer: Layer, partial: PartialBlob | undefined, work: Work): Promise<UnpackedLayer> {
-  const { source, staging, threads, signal } = work
-  const { emit, paths, settings } = work.context
+  const { source, staging, signal } = work
+  const { emit, paths, settings, threads } = work.context
   const { descriptor } = layer
   const context = { signal, emit }
   await using received = partial && receiveBlob(descriptor, partial, { source, context })

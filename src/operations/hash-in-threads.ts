@@ -2,16 +2,15 @@ import { availableParallelism } from 'node:os'
 import type { HashFiles } from '../store/file-checks.ts'
 import { type HashedContent, hashFiles } from '../store/hash-file.ts'
 import type { ByteString } from '../tree/entry.ts'
+import type { Context } from './context.ts'
 import { sideBySide } from './side-by-side.ts'
-import { openThreads } from './threads.ts'
 
 /** Reads files on all cores; a few are read at once in this thread. @throws ForerunError `interrupted` */
-export function hashInThreads(signal: AbortSignal): HashFiles {
+export function hashInThreads({ threads, signal }: Pick<Context, 'threads' | 'signal'>): HashFiles {
   return async (files) => {
     const bytes = files.reduce((sum, { size }) => sum + size, 0)
     if (bytes < batchBytes && files.length < batchFiles) return hashFiles(files.map(({ path }) => path))
     const contents: (HashedContent | undefined)[] = []
-    await using threads = openThreads()
     const work = async ({ first, paths }: Batch): Promise<void> => {
       for (const [index, content] of (await threads.run('hashFiles', paths)).entries())
         contents[first + index] = content

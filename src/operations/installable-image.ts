@@ -6,7 +6,7 @@ import { type ImageConfiguration, parseImageConfiguration } from '../image/confi
 import { formatFullLocation, type ImageLocation, parseLocation } from '../image/location.ts'
 import { parsePlatform, runsOn } from '../image/platform.ts'
 import { formatReference } from '../image/reference.ts'
-import { findImages, openImage, wholeImage } from '../store/image.ts'
+import { findImages, openImage, type WholeImage, wholeImage } from '../store/image.ts'
 import { objectPath } from '../store/object.ts'
 import { scanTree } from '../store/scan-tree.ts'
 import { pathBytes } from '../tree/entry.ts'
@@ -44,10 +44,7 @@ interface Wanted {
 export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
   if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
   const { store } = context.paths
-  const stored = await storedImage(wanted, context)
-  const record = stored ?? (await pullImage(wanted.location, wanted.sourceOptions, context))
-  const image = wholeImage(store, record)
-  if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
+  const { record, image } = (await storedImage(wanted, context)) ?? (await pulledImage(wanted, context))
   const { configuration, tree } = image
   refuseRunOnce(configuration, record.name)
   const pathOf = (file: FileNode): string => objectPath(store, file.object)
@@ -63,6 +60,18 @@ export async function installableImage(wanted: Wanted, context: Context): Promis
   }
 }
 
+interface FoundImage {
+  readonly record: PulledImage
+  readonly image: WholeImage
+}
+
+async function pulledImage({ location, sourceOptions }: Wanted, context: Context): Promise<FoundImage> {
+  const { record, stored } = await pullImage(location, sourceOptions, context)
+  const image = wholeImage(context.paths.store, record, stored)
+  if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
+  return { record, image }
+}
+
 /** The store itself when it has the image, whole, or needs none, else a folder that is removed when disposed of. */
 export async function throwawayStore(wanted: Wanted, context: Context): Promise<{ path: string } & Disposable> {
   if (wanted.rootfs !== undefined || (await storedImage(wanted, context)) !== undefined) {
@@ -73,14 +82,14 @@ export async function throwawayStore(wanted: Wanted, context: Context): Promise<
 }
 
 /** The stored image that would be installed as it is: whole, for the platform that was asked for, and accepted by the policy as it is now. */
-async function storedImage({ location, sourceOptions }: Wanted, context: Context): Promise<PulledImage | undefined> {
+async function storedImage({ location, sourceOptions }: Wanted, context: Context): Promise<FoundImage | undefined> {
   const record = await storedRecord(location, context)
   if (record === undefined || !isAccepted(record)) return undefined
   const image = wholeImage(context.paths.store, record)
   const { platform } = sourceOptions
-  const isWanted =
-    image !== undefined && (platform === undefined || runsOn(image.configuration, parsePlatform(platform)))
-  return isWanted ? record : undefined
+  if (image === undefined) return undefined
+  const isWanted = platform === undefined || runsOn(image.configuration, parsePlatform(platform))
+  return isWanted ? { record, image } : undefined
 }
 
 function isAccepted({ name, accepted }: PulledImage): boolean {

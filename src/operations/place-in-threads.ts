@@ -2,15 +2,14 @@ import { availableParallelism } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
 import type { FilePlacer } from '../store/checkout.ts'
-import { type FileBatch, type FileToPlace, placeFiles } from '../store/place-files.ts'
-import { openThreads } from './threads.ts'
+import { type FileBatch, type FilePlan, type FileToPlace, placeFiles } from '../store/place-files.ts'
+import type { Context } from './context.ts'
 
 /**
  * Places files on all cores: threads begin as soon as there are many, and in the end this thread helps them. Few are placed
  * in this thread alone.
  */
-export function placeInThreads(plan: Omit<FileBatch, 'files'>, signal: AbortSignal): FilePlacer {
-  const threads = openThreads()
+export function placeInThreads(plan: FilePlan, { threads, signal }: Pick<Context, 'threads' | 'signal'>): FilePlacer {
   const files: FileToPlace[] = []
   const fault = new AbortController()
   const interrupt = AbortSignal.any([signal, fault.signal])
@@ -79,7 +78,6 @@ export function placeInThreads(plan: Omit<FileBatch, 'files'>, signal: AbortSign
       fault.abort()
       tell()
       await Promise.all(others)
-      await threads[Symbol.asyncDispose]()
     },
   }
 }

@@ -3,7 +3,7 @@ import { ForerunError } from '../errors.ts'
 import { isFullDisk, namingFullDisk } from '../host/full-disk.ts'
 import { formatFullLocation, type ImageLocation, parseLocation } from '../image/location.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../store/image-index.ts'
-import { writeLayerTree } from '../store/layer-tree.ts'
+import { type StoredLayers, writeLayerTree } from '../store/layer-tree.ts'
 import { keepPartialBlob, removePartialBlob, removePartialBlobs } from '../store/partial-blob.ts'
 import { openStaging } from '../store/staging.ts'
 import type { Context, SourceOptions } from './context.ts'
@@ -21,7 +21,13 @@ export interface PulledImage extends ImageRecord {
 export async function pull(image: string, options: SourceOptions, context: Context): Promise<PulledImage> {
   const location = parseLocation(image)
   using _lock = await lockHost(context)
-  return await pullImage(location, options, context)
+  return (await pullImage(location, options, context)).record
+}
+
+export interface Pull {
+  readonly record: PulledImage
+  /** Of its layers those that the store had before. */
+  readonly stored: StoredLayers
 }
 
 /**
@@ -29,11 +35,7 @@ export async function pull(image: string, options: SourceOptions, context: Conte
  * before the first object is visible, and the name comes last. Of a pull that was cut short, what it received is kept
  * for the next one.
  */
-export async function pullImage(
-  location: ImageLocation,
-  options: SourceOptions,
-  context: Context,
-): Promise<PulledImage> {
+export async function pullImage(location: ImageLocation, options: SourceOptions, context: Context): Promise<Pull> {
   try {
     return await pullWhole(location, options, context)
   } catch (error) {
@@ -41,26 +43,26 @@ export async function pullImage(
   }
 }
 
-async function pullWhole(location: ImageLocation, options: SourceOptions, context: Context): Promise<PulledImage> {
+async function pullWhole(location: ImageLocation, options: SourceOptions, context: Context): Promise<Pull> {
   await using found = await findImage(location, options, context)
   const { image } = found
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
   context.emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
   const keep = found.source.isRemote || context.settings.store.keepBlobs
-  const record = await importImage(found, { keep, context }).catch((error: unknown) => {
+  const { record, stored } = await importImage(found, { keep, context }).catch((error: unknown) => {
     if (!isCutShort(error)) forgetPartialBlobs(image, context)
     if (!keep || !isFullDisk(error)) throw error
     context.emit({ type: 'notice', message: 'The disk is full; trying again without keeping what is received' })
     return importImage(found, { keep: false, context })
   })
   forgetPartialBlobs(image, context)
-  return { ...record, name: image.reference }
+  return { record: { ...record, name: image.reference }, stored }
 }
 
 async function importImage(
   { location, image, acceptance, source }: FoundImage,
   { keep, context }: { keep: boolean; context: Context },
-): Promise<ImageRecord> {
+): Promise<{ record: ImageRecord; stored: StoredLayers }> {
   const { store } = context.paths
   const keepBlobs = keep && context.settings.store.keepBlobs
   using staging = openStaging(store)
@@ -70,7 +72,8 @@ async function importImage(
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)
   writeBlob(store, image.digest, image.bytes)
   writeBlob(store, image.manifest.config.digest, image.configurationBytes)
-  return enterImage(store, image, { location, acceptance, treeSize: layers.size })
+  const record = enterImage(store, image, { location, acceptance, treeSize: layers.size })
+  return { record, stored: layers.stored }
 }
 
 /** How to find the place again, from any folder. */

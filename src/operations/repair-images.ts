@@ -110,8 +110,9 @@ async function fetchAgain(
 async function replaceObjects(
   trees: FetchedLayers['trees'],
   replacements: Replacements,
-  { paths: { store }, signal }: Context,
+  context: Context,
 ): Promise<number> {
+  const { store } = context.paths
   const checks = fileChecks()
   const damaged = new Set<ObjectId>()
   for (const [diffId, tree] of trees) {
@@ -122,7 +123,7 @@ async function replaceObjects(
       checks.add(byteString(objectPath(store, entry.object)), expected, () => damaged.add(entry.object))
     }
   }
-  await checks.run(hashInThreads(signal))
+  await checks.run(hashInThreads(context))
   replacements.commit(damaged)
   return damaged.size
 }

@@ -54,8 +54,8 @@ async function pullLostImages(faults: readonly Fault[], options: SourceOptions, 
     try {
       const reference = { ...parseReference(image), digest: parseDigest(forerun.manifest) }
       const location = { transport: 'docker', reference, shortName: undefined } as const
-      const { name } = await pullImage(location, options, context)
-      actions.push(`Pulled ${name}, which the store had lost`)
+      const { record } = await pullImage(location, options, context)
+      actions.push(`Pulled ${record.name}, which the store had lost`)
     } catch (error) {
       if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
       context.emit({ type: 'notice', message: `'${image}' cannot be pulled again: ${error.message}` })

@@ -4,16 +4,15 @@ import type { MountUnit } from '../bundle/mount-unit.ts'
 import { ForerunError } from '../errors.ts'
 import { namingFullDisk } from '../host/full-disk.ts'
 import { overlayFault, overlayFolders } from '../host/overlay.ts'
-import { checkOut } from '../store/checkout.ts'
 import { checkoutFolder } from '../store/deployment.ts'
 import { applyMetadata } from '../store/metadata.ts'
 import { byteString } from '../tree/entry.ts'
 import { addMountPoint } from '../tree/mount-point.ts'
+import { checkOutInThreads } from './check-out-in-threads.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
 import type { Context } from './context.ts'
 import type { InstallationPlan } from './install-changes.ts'
 import { unfinishedPrefix } from './lock-host.ts'
-import { placeInThreads } from './place-in-threads.ts'
 
 /**
  * Makes the complete folder of a deployment beside its place: checkout, configuration, `info`, and copies of unit and
@@ -52,12 +51,9 @@ async function fill(folder: string, plan: InstallationPlan, context: Context): P
   const { mountUnit, mountPoints } = bundle.service
   if (mountUnit !== undefined) await prepareOverlay(folder, mountUnit, plan, context)
   for (const { path, kind } of mountPoints) addMountPoint(image.tree, path, kind)
-  await checkOut(context.paths.store, image.tree, {
-    target: checkoutFolder({ folder, info: plan.info }),
-    ...(plan.checkout as CheckoutPlan),
-    signal: context.signal,
-    placer: (plan) => placeInThreads(plan, context.signal),
-  })
+  const target = checkoutFolder({ folder, info: plan.info })
+  const options = { target, ...(plan.checkout as CheckoutPlan) }
+  await checkOutInThreads(context.paths.store, image.tree, options, context)
 }
 
 /** Makes the folders beside the checkout. The root folder of an overlay is what its uppermost layer says. */

@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { trimMemory } from '../host/system-calls.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
 import type { ThreadAnswer } from './thread.ts'
 import type { ThreadTasks } from './thread-tasks.ts'
 
-/** Threads for work that would hold the event loop. Dispose of them when all work is done. */
-export interface Threads extends AsyncDisposable {
+/** Threads for work that would hold the event loop. One that is free waits for more, and does not keep the process alive. */
+export interface Threads {
   /** Begins at once, in a thread that is free or a new one. @throws what the task throws. */
   run<Name extends keyof ThreadTasks>(
     task: Name,
@@ -15,30 +14,24 @@ export interface Threads extends AsyncDisposable {
 }
 
 export function openThreads(): Threads {
-  const all: Worker[] = []
   const free: Worker[] = []
-
-  function start(): Worker {
-    const worker = new Worker(threadFile, { resourceLimits: { maxYoungGenerationSizeMb: youngGeneration } })
-    all.push(worker)
-    return worker
-  }
-
   return {
     async run(task, work) {
-      const worker = free.pop() ?? start()
+      const worker = free.pop() ?? startThread()
+      worker.ref()
       worker.postMessage({ task, work })
       // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
       const [answer] = (await once(worker, 'message')) as [ThreadAnswer]
+      worker.unref()
       free.push(worker)
       if ('failure' in answer) throw decodeFailure(answer.failure)
       return answer.result as never
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(all.map((worker) => worker.terminate()))
-      trimMemory()
-    },
   }
+}
+
+function startThread(): Worker {
+  return new Worker(threadFile, { resourceLimits: { maxYoungGenerationSizeMb: youngGeneration } })
 }
 
 /** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */

@@ -58,7 +58,7 @@ async function updateName(name: string, options: SourceOptions, context: Context
   try {
     const pulled = await pullImage(parseLocation(name), { ...platformOf(record, context), ...options }, context)
     const from = record.manifest
-    const to = pulled.manifest
+    const to = pulled.record.manifest
     return from === to ? { name, outcome: 'current', from } : { name, outcome: 'updated', from, to }
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error

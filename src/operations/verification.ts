@@ -69,7 +69,7 @@ export async function runVerification(scope: VerificationScope, context: Context
     checkouts.push(checkout)
     checkCheckout(target, tree, { checks, report: (fault) => faults.push({ in: 'checkout', checkout, fault }) })
   }
-  const read = await checks.run(hashInThreads(context.signal))
+  const read = await checks.run(hashInThreads(context))
   return { faults, checkouts, read }
 }
 

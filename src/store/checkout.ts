@@ -16,7 +16,7 @@ import {
   newMode,
   ownerOfNewFiles,
 } from './metadata.ts'
-import { type FileBatch, type FileToPlace, placeFile } from './place-files.ts'
+import { type FileToPlace, placeFile } from './place-files.ts'
 
 /** Places files of one checkout, side by side where that is quicker. Disposing ends what is under way. */
 export interface FilePlacer extends AsyncDisposable {
@@ -32,9 +32,9 @@ export interface CheckoutOptions {
   readonly method: CheckoutMethod
   /** As for `fileMakers`. */
   readonly shared: boolean
+  /** Places files by that method. */
+  readonly placer: FilePlacer
   readonly signal: AbortSignal
-  /** Makes what places the files. */
-  readonly placer: (plan: Omit<FileBatch, 'files'>) => FilePlacer
 }
 
 /**
@@ -48,9 +48,8 @@ export interface CheckoutOptions {
  * the signal is raised.
  */
 export async function checkOut(store: string, tree: DirectoryNode, options: CheckoutOptions): Promise<void> {
-  const { method, shared, signal } = options
+  const { method, shared, placer, signal } = options
   const target = byteString(options.target)
-  await using placer = options.placer({ store, method, shared })
   const checkout: Checkout = {
     store,
     ...fileMakers(method, shared),

@@ -6,7 +6,7 @@ import { parseManifest } from '../image/manifest.ts'
 import { mergeLayers, type StoredEntry } from '../tree/merge.ts'
 import type { DirectoryNode } from '../tree/node.ts'
 import { type ImageRecord, readBlob, readImageIndex } from './image-index.ts'
-import { readLayerTree, readWholeLayerTree } from './layer-tree.ts'
+import { readLayerTree, readWholeLayerTree, type StoredLayers } from './layer-tree.ts'
 
 /** An image of the store, opened. */
 export interface StoredImage {
@@ -27,27 +27,30 @@ export function openImage(store: string, record: ImageRecord): StoredImage {
  * The file system of an image; undefined when the store lacks a part of it, or a part is damaged: it has to be pulled again.
  *
  * @param options.objects whether the objects must be there, too; default true.
+ * @param options.known layers that have just been read and found whole.
  */
 export function imageTree(
   store: string,
   record: ImageRecord,
-  { objects = true }: { objects?: boolean } = {},
+  { objects = true, known }: { objects?: boolean; known?: StoredLayers | undefined } = {},
 ): DirectoryNode | undefined {
-  const layers: StoredEntry[][] = []
+  const layers: (readonly StoredEntry[])[] = []
   for (const diffId of record.diffIds) {
-    const layer = objects ? readWholeLayerTree(store, diffId) : readLayerTree(store, diffId)
+    const layer = known?.get(diffId) ?? (objects ? readWholeLayerTree(store, diffId) : readLayerTree(store, diffId))
     if (layer === undefined) return undefined
     layers.push(layer)
   }
   return mergeLayers(layers)
 }
 
-/** An image, opened, with its file system; undefined when any of it is lost or damaged. */
-export function wholeImage(
-  store: string,
-  record: ImageRecord,
-): { configuration: ImageConfiguration; tree: DirectoryNode } | undefined {
-  const tree = imageTree(store, record)
+export interface WholeImage {
+  readonly configuration: ImageConfiguration
+  readonly tree: DirectoryNode
+}
+
+/** An image, opened, with its file system; undefined when any of it is lost or damaged. @param known as for `imageTree`. */
+export function wholeImage(store: string, record: ImageRecord, known?: StoredLayers): WholeImage | undefined {
+  const tree = imageTree(store, record, { known })
   if (tree === undefined) return undefined
   try {
     return { configuration: openImage(store, record).configuration, tree }

@@ -108,6 +108,9 @@ export function readLayerTree(store: string, diffId: Digest): StoredEntry[] | un
   return entries
 }
 
+/** Layers as they were read from a store, by diff id. */
+export type StoredLayers = ReadonlyMap<Digest, readonly StoredEntry[]>
+
 /** As `readLayerTree`; undefined, too, when the store has lost an object of it. */
 export function readWholeLayerTree(store: string, diffId: Digest): StoredEntry[] | undefined {
   const entries = readLayerTree(store, diffId)

@@ -15,12 +15,16 @@ export interface FileToPlace {
   readonly another: boolean
 }
 
-/** Files of one checkout, in whatever order. What it consists of can be sent to another thread. */
-export interface FileBatch {
+/** Where the files of a checkout come from, and how. */
+export interface FilePlan {
   readonly store: string
   readonly method: CheckoutMethod
   /** As for `fileMakers`. */
   readonly shared: boolean
+}
+
+/** Files of one checkout, in whatever order. What it consists of can be sent to another thread. */
+export interface FileBatch extends FilePlan {
   readonly files: readonly FileToPlace[]
 }
 

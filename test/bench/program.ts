@@ -1,10 +1,9 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { wire } from '../../src/cli/wire.ts'
+import { checkOutInThreads } from '../../src/operations/check-out-in-threads.ts'
 import type { Context } from '../../src/operations/context.ts'
-import { placeInThreads } from '../../src/operations/place-in-threads.ts'
 import { pull } from '../../src/operations/pull.ts'
-import { checkOut } from '../../src/store/checkout.ts'
 import { findImages, wholeImage } from '../../src/store/image.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 
@@ -34,14 +33,8 @@ async function makeCheckout(
   const image = record && wholeImage(store, record)
   if (image === undefined) throw new Error(`${name} is not stored`)
   mkdirSync(join(target, '..'), { recursive: true })
-  const { signal } = context
-  await checkOut(store, image.tree, {
-    target,
-    method: method as CheckoutMethod,
-    shared: true,
-    signal,
-    placer: (plan) => placeInThreads(plan, signal),
-  })
+  const options = { target, method: method as CheckoutMethod, shared: true }
+  await checkOutInThreads(store, image.tree, options, context)
 }
 
 main(process.argv.slice(2)).then(

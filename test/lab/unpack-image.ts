@@ -6,10 +6,10 @@ import type { Digest } from '../../src/image/digest.ts'
 import { defaultLayerLimits, type LayerLimits } from '../../src/image/layer-limits.ts'
 import { parseLocation } from '../../src/image/location.ts'
 import { readLayer } from '../../src/layer/read-layer.ts'
+import { checkOutInThreads } from '../../src/operations/check-out-in-threads.ts'
 import type { Context } from '../../src/operations/context.ts'
-import { placeInThreads } from '../../src/operations/place-in-threads.ts'
 import { pullImage } from '../../src/operations/pull.ts'
-import { checkOut } from '../../src/store/checkout.ts'
+import { openThreads } from '../../src/operations/threads.ts'
 import { imageTree } from '../../src/store/image.ts'
 import { readWholeLayerTree, writeLayerTree } from '../../src/store/layer-tree.ts'
 import { openStaging } from '../../src/store/staging.ts'
@@ -30,16 +30,10 @@ export async function unpackImage(
 ): Promise<void> {
   const { folder, method = 'auto', limits = {}, signal = new AbortController().signal } = options
   const context = storeContext(folder, { limits, signal })
-  const record = await pullImage(parseLocation(image), {}, context)
+  const { record } = await pullImage(parseLocation(image), {}, context)
   const tree = imageTree(context.paths.store, record)
   if (tree === undefined) throw new Error('a layer that was just pulled is not in the store')
-  await checkOut(context.paths.store, tree, {
-    target,
-    method,
-    shared: true,
-    signal,
-    placer: (plan) => placeInThreads(plan, signal),
-  })
+  await checkOutInThreads(context.paths.store, tree, { target, method, shared: true }, context)
 }
 
 /**
@@ -67,20 +61,17 @@ export async function unpackLayers(
   const stored = layers.map(({ diffId }) => readWholeLayerTree(store, diffId as Digest))
   const whole = stored.filter((tree) => tree !== undefined)
   if (whole.length < layers.length) throw new Error('a layer that was just written is not in the store')
-  const { signal } = new AbortController()
-  await checkOut(store, mergeLayers(whole), {
-    target,
-    method,
-    shared: true,
-    signal,
-    placer: (plan) => placeInThreads(plan, signal),
-  })
+  const running = { threads, signal: new AbortController().signal }
+  await checkOutInThreads(store, mergeLayers(whole), { target, method, shared: true }, running)
 }
 
 /** As they might come from a network. */
 function* pieces(bytes: Buffer): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += 30_000) yield bytes.subarray(at, at + 30_000)
 }
+
+/** Of all images. */
+const threads = openThreads()
 
 /** A context with its own store, and the real sources. */
 export function storeContext(
@@ -95,6 +86,7 @@ export function storeContext(
     paths: hostPaths({ store: `${folder}/store`, containers: `${folder}/containers` }),
     emit: () => {},
     signal,
+    threads,
     candidates: async (location) => [location],
     source: (location, given) => openSource(location, given, { settings, signal }),
     target: () => Promise.reject(new Error('nothing is pushed')),

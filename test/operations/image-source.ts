@@ -8,6 +8,7 @@ import type { Context } from '../../src/operations/context.ts'
 import { resolveManifest } from '../../src/source/resolve-manifest.ts'
 import type { ImageSource } from '../../src/source/source.ts'
 import type { LabImage } from '../lab/image.ts'
+import { threads } from '../store/scratch.ts'
 
 /** An image in memory as a source, which tells what it was asked for. */
 export type CountedSource = ImageSource & { readonly asked: string[] }
@@ -43,6 +44,7 @@ export function contextIn(folder: string, source: ImageSource, events: ForerunEv
     paths: hostPaths({ store: join(folder, 'store'), containers: join(folder, 'containers') }),
     emit: (event) => events.push(event),
     signal: new AbortController().signal,
+    threads,
     candidates: async (location) => [location],
     source: async () => source,
     target: () => Promise.reject(new Error('nothing is pushed')),

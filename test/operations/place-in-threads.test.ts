@@ -5,10 +5,8 @@ import { describe, it } from 'node:test'
 import { placeInThreads } from '../../src/operations/place-in-threads.ts'
 import { objectPath } from '../../src/store/object.ts'
 import type { FileToPlace } from '../../src/store/place-files.ts'
-import { scratch } from '../store/scratch.ts'
+import { running, scratch } from '../store/scratch.ts'
 import { metadata } from '../tree/layers.ts'
-
-const running = new AbortController().signal
 
 /** One object for all files, and where they are to be. */
 function sample(folder: string, count: number): { store: string; target: string; files: FileToPlace[] } {
@@ -28,7 +26,7 @@ for (const count of [0, 1, 99, 1600, 7000]) {
   it(`places ${count} files`, async () => {
     using folder = scratch()
     const { store, target, files } = sample(folder.path, count)
-    await using placer = placeInThreads({ store, method: 'hardlink', shared: true }, running)
+    await using placer = placeInThreads({ store, method: 'hardlink', shared: true }, running())
     for (const file of files) placer.add(file)
     await placer.end()
     assert.equal(readdirSync(target).length, count)
@@ -40,7 +38,7 @@ describe('of many files', () => {
   it('throws what one of them could not be placed for, and ends', async () => {
     using folder = scratch()
     const { store, files } = sample(folder.path, 7000)
-    await using placer = placeInThreads({ store, method: 'hardlink', shared: true }, running)
+    await using placer = placeInThreads({ store, method: 'hardlink', shared: true }, running())
     for (const [index, file] of files.entries())
       placer.add(index === 3000 ? { ...file, object: 'cd'.repeat(32) } : file)
     await assert.rejects(placer.end(), { code: 'store', message: /lost the object of '.*\/3000'/ })
@@ -50,7 +48,7 @@ describe('of many files', () => {
     using folder = scratch()
     const { store, target, files } = sample(folder.path, 7000)
     const interrupt = new AbortController()
-    await using placer = placeInThreads({ store, method: 'hardlink', shared: true }, interrupt.signal)
+    await using placer = placeInThreads({ store, method: 'hardlink', shared: true }, running(interrupt.signal))
     for (const file of files) placer.add(file)
     interrupt.abort()
     await assert.rejects(placer.end(), { code: 'interrupted' })
@@ -58,7 +56,7 @@ describe('of many files', () => {
     rmSync(target, { recursive: true })
     mkdirSync(target)
     {
-      await using left = placeInThreads({ store, method: 'hardlink', shared: true }, running)
+      await using left = placeInThreads({ store, method: 'hardlink', shared: true }, running())
       for (const file of files) left.add(file)
     }
     assert.ok(readdirSync(target).length < 7000)

@@ -17,7 +17,7 @@ import type { ImageSource } from '../../src/source/source.ts'
 import { readWholeLayerTree } from '../../src/store/layer-tree.ts'
 import { assembleImage, type LabImage } from '../lab/image.ts'
 import { packLayer, sha256 } from '../lab/layer.ts'
-import { scratch } from '../store/scratch.ts'
+import { scratch, threads } from '../store/scratch.ts'
 
 const incompressible = randomBytes(200_000)
 const image = assembleImage([await packLayer({ a: 'one' }), await packLayer({ b: incompressible })])
@@ -180,6 +180,7 @@ async function pullFrom(source: ImageSource, folder: string): Promise<ForerunEve
     paths: hostPaths({ store: join(folder, 'store'), containers: join(folder, 'containers') }),
     emit: (event) => events.push(event),
     signal: new AbortController().signal,
+    threads,
     candidates: async (location) => [location],
     source: async () => source,
     target: () => Promise.reject(new Error('nothing is pushed')),

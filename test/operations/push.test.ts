@@ -15,7 +15,7 @@ import { push } from '../../src/operations/push.ts'
 import type { ImageSource } from '../../src/source/source.ts'
 import type { ImageTarget } from '../../src/source/target.ts'
 import { blobPath, readImageIndex, writeBlob, writeImageIndex } from '../../src/store/image-index.ts'
-import { scratch } from '../store/scratch.ts'
+import { scratch, threads } from '../store/scratch.ts'
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 const layer = randomBytes(499_999)
@@ -270,6 +270,7 @@ class Lab {
       paths: hostPaths({ store: this.folder, containers: join(this.folder, 'containers') }),
       emit: (event) => this.events.push(event),
       signal: new AbortController().signal,
+      threads,
       candidates: async (location) => [location],
       source: async (location, reach) => this.#source(formatFullLocation(location), reach),
       target: async (location) => this.#target(formatFullLocation(location)),

@@ -9,7 +9,7 @@ import type { Context } from '../../src/operations/context.ts'
 import { rawTrust, showTrust } from '../../src/operations/show-trust.ts'
 import { addTrust, deleteTrust, setDefaultTrust } from '../../src/operations/trust.ts'
 import { differences, snapshot } from '../lab/snapshot.ts'
-import { scratch } from '../store/scratch.ts'
+import { scratch, threads } from '../store/scratch.ts'
 import { type GpgHome, gpgHome } from '../trust/gpg-home.ts'
 
 const policy = { default: [{ type: 'reject' }], transports: { docker: { 'a.example': [{ type: 'reject' }] }, dir: {} } }
@@ -47,6 +47,7 @@ beforeEach(() => {
     },
     emit: () => {},
     signal: new AbortController().signal,
+    threads,
     candidates: async (location) => [location],
     source: () => Promise.reject(new Error('nothing is fetched')),
     target: () => Promise.reject(new Error('nothing is pushed')),

@@ -59,7 +59,7 @@ let place: ReturnType<typeof scratch>
 before(async () => {
   place = scratch()
   const context = hostIn(join(place.path, 'whole'), countedSource(image))
-  const record = await pullImage(parseLocation(name), {}, context)
+  const { record } = await pullImage(parseLocation(name), {}, context)
   for (const container of ['one', 'two']) await deploy(container, record.manifest, context)
 })
 
@@ -377,7 +377,7 @@ test('files that are alike stay apart, and names of one file one, when their fol
   ])
   const notices: string[] = []
   const context = hostIn(folder.path, countedSource(special), notices)
-  const { manifest } = await pullImage(parseLocation(name), {}, context)
+  const { manifest } = (await pullImage(parseLocation(name), {}, context)).record
   await deploy('one', manifest, context)
   assert.deepEqual((await verify(undefined, { repair: false }, context)).damaged, [])
   const root = join(context.paths.containers, 'one/rootfs')

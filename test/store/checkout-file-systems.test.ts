@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { lstatSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { checkOut } from '../../src/store/checkout.ts'
+import { checkOutInThreads } from '../../src/operations/check-out-in-threads.ts'
 import { openStaging } from '../../src/store/staging.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 import { mergeLayers } from '../../src/tree/merge.ts'
@@ -42,7 +42,7 @@ async function checkedOut(method: CheckoutMethod, from: Disk, to: Disk, shared =
   const store = join(folder, 'root', from, `store${made}`)
   const target = join(folder, 'root', to, `checkout${made}`)
   const tree = filledStore(store)
-  await checkOut(store, tree, { target, method, shared, ...running() })
+  await checkOutInThreads(store, tree, { target, method, shared }, running())
   return join(target, 'file')
 }
 
@@ -124,6 +124,6 @@ it('copies a file whose inode has no room for one more name', async () => {
   execFileSync('perl', ['-e', script, file])
   const store = join(folder, 'root/ext4', `store${made}`)
   const target = join(folder, 'root/ext4/full')
-  await checkOut(store, filledStore(store), { target, method: 'hardlink', shared: true, ...running() })
+  await checkOutInThreads(store, filledStore(store), { target, method: 'hardlink', shared: true }, running())
   assertCame(join(target, 'file'), 'copy')
 })

@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } 
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { extendedAttributes, setExtendedAttribute } from '../../src/host/system-calls.ts'
-import { checkOut } from '../../src/store/checkout.ts'
+import { checkOutInThreads } from '../../src/operations/check-out-in-threads.ts'
 import type { LayerWriter } from '../../src/store/layer-writer.ts'
 import { objectPath } from '../../src/store/object.ts'
 import { openStaging } from '../../src/store/staging.ts'
@@ -53,7 +53,7 @@ async function checkedOut(folder: string, method: CheckoutMethod, shared = true)
   const store = join(folder, 'store')
   const tree = mergeLayers([sampleLayer(store)])
   const target = join(folder, 'rootfs')
-  await checkOut(store, tree, { target, method, shared, ...running() })
+  await checkOutInThreads(store, tree, { target, method, shared }, running())
   return target
 }
 
@@ -100,7 +100,7 @@ describe('checkOut', () => {
       writer.entry({ kind: 'hardlink', path: 'link', metadata: plain, target: 'other' })
       staging.commit()
       const target = join(folder.path, 'rootfs')
-      await checkOut(store, mergeLayers([writer.entries]), { target, method, shared: true, ...running() })
+      await checkOutInThreads(store, mergeLayers([writer.entries]), { target, method, shared: true }, running())
       const inode = (name: string) => lstatSync(join(target, name)).ino
       assert.notEqual(inode('one'), inode('other'))
       assert.equal(inode('other'), inode('link'))
@@ -129,8 +129,8 @@ describe('checkOut', () => {
     const store = join(folder.path, 'store')
     const entries = sampleLayer(store)
     for (const entry of entries) if (entry.kind === 'file') rmSync(objectPath(store, entry.object))
-    const options = { target: join(folder.path, 'r'), shared: true, ...running() }
-    await assert.rejects(checkOut(store, mergeLayers([entries]), { ...options, method: 'hardlink' }), {
+    const options = { target: join(folder.path, 'r'), method: 'hardlink', shared: true } as const
+    await assert.rejects(checkOutInThreads(store, mergeLayers([entries]), options, running()), {
       code: 'store',
       message: /lost the object of '.*bin\/ping'/,
     })
@@ -141,7 +141,7 @@ describe('checkOut', () => {
     const tree = mergeLayers([])
     tree.children.set('hosts', placeholder())
     const target = join(folder.path, 'rootfs')
-    await checkOut(folder.path, tree, { target, method: 'auto', shared: true, ...running() })
+    await checkOutInThreads(folder.path, tree, { target, method: 'auto', shared: true }, running())
     assert.equal(readFileSync(join(target, 'hosts'), 'utf8'), '')
   })
 
@@ -167,7 +167,7 @@ describe('checkOut', () => {
     setExtendedAttribute(Buffer.from(folder.path), Buffer.from('system.posix_acl_default'), list)
     const target = join(folder.path, 'rootfs')
     for (const method of ['copy', 'hardlink'] as const) {
-      await checkOut(store, tree, { target, method, shared: true, ...running() })
+      await checkOutInThreads(store, tree, { target, method, shared: true }, running())
       for (const name of ['', 'bin', 'bin/ping', 'large', 'pipe']) {
         const attributes = [...extendedAttributes(Buffer.from(join(target, name))).keys()]
         assert.deepEqual(
@@ -182,13 +182,9 @@ describe('checkOut', () => {
 
   it('ends when the signal is raised', async () => {
     using folder = scratch()
-    const options = {
-      target: join(folder.path, 'r'),
-      method: 'auto',
-      shared: true,
-      ...running(AbortSignal.abort()),
-    } as const
-    await assert.rejects(checkOut(folder.path, mergeLayers([]), options), { code: 'interrupted' })
+    const options = { target: join(folder.path, 'r'), method: 'auto', shared: true } as const
+    const interrupted = running(AbortSignal.abort())
+    await assert.rejects(checkOutInThreads(folder.path, mergeLayers([]), options, interrupted), { code: 'interrupted' })
   })
 })
 

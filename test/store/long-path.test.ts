@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { checkOut } from '../../src/store/checkout.ts'
+import { checkOutInThreads } from '../../src/operations/check-out-in-threads.ts'
 import { reachFolder } from '../../src/store/long-path.ts'
 import { openStaging } from '../../src/store/staging.ts'
 import type { LayerEntry, Metadata } from '../../src/tree/entry.ts'
@@ -42,7 +42,7 @@ test('a path that is longer than a system call takes is checked out, with what i
   staging.commit()
   for (const method of ['hardlink', 'copy'] as const) {
     const target = join(folder.path, method)
-    await checkOut(store, tree, { target, method, shared: true, ...running() })
+    await checkOutInThreads(store, tree, { target, method, shared: true }, running())
     const made = readTree(target)
     const { mode, mtime, names } = made.get(`${deep}/file`) ?? {}
     assert.deepEqual([mode, mtime], ['640', -4_999_999_993n])

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { placeInThreads } from '../../src/operations/place-in-threads.ts'
-import type { CheckoutOptions } from '../../src/store/checkout.ts'
+import type { Context } from '../../src/operations/context.ts'
+import { openThreads } from '../../src/operations/threads.ts'
 
 /** A folder of the test's own, removed by `using`. */
 export function scratch(parent = tmpdir()): { path: string } & Disposable {
@@ -10,7 +10,10 @@ export function scratch(parent = tmpdir()): { path: string } & Disposable {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** What a checkout needs beside where and how. */
-export function running(signal = new AbortController().signal): Pick<CheckoutOptions, 'signal' | 'placer'> {
-  return { signal, placer: (plan) => placeInThreads(plan, signal) }
+/** What works in threads needs beside its work. */
+export function running(signal = new AbortController().signal): Pick<Context, 'threads' | 'signal'> {
+  return { threads, signal }
 }
+
+/** Of all tests of a file. */
+export const threads = openThreads()
