@@ -46,7 +46,7 @@ export async function buildBundle(
     logLevel: 'warning',
     loader: { '.service': 'text', '.conf': 'text', '.template': 'text' },
     banner: { js: requireForPackages },
-    plugins: [koffiBeside, lateBuiltins],
+    plugins: [koffiBeside, lateBuiltins, undiciParts],
   })
   await writeFile(join(output, 'LICENSE.packages'), await bundledLicenses(metafile, root))
   await writeFile(join(output, 'forerun.cjs'), launcher, { mode: 0o755 })
@@ -117,6 +117,23 @@ function namesOf(builtin: string): string[] {
   return Object.keys(process.getBuiltinModule(builtin) ?? {}).filter(
     (name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default',
   )
+}
+
+/**
+ * What the program uses of undici: its `index.js` makes all of it at once, the browser's `fetch` and WebSocket among it, which takes
+ * three times as long. As there, dispatchers get their methods from `lib/api`.
+ */
+const undiciParts: Plugin = {
+  name: 'undici-parts',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/node_modules\/undici\/index\.js$/ }, () => ({
+      contents: `
+        Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'))
+        exports.Agent = require('./lib/dispatcher/agent')
+        exports.Pool = require('./lib/dispatcher/pool')
+        exports.buildConnector = require('./lib/core/connect')`,
+    }))
+  },
 }
 
 /** koffi looks for its binary in packages by name; the bundle has one, in its own folder. */

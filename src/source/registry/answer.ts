@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { type Dispatcher, request } from 'undici'
+import type { Dispatcher } from 'undici'
 import { ForerunError } from '../../errors.ts'
 import type { TransferContext } from '../source.ts'
 import { AttemptFailure, displayUrl, isCut, misbehaving, transportFailure } from './failure.ts'
@@ -44,8 +44,9 @@ export async function exchange(
   if (body instanceof Readable) body.once('close', limit.start)
   else limit.start()
   try {
-    const response = await request(url, {
-      dispatcher: registry.dispatcher,
+    const response = await registry.dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
       method,
       ...(body !== undefined && { body }),
       signal: AbortSignal.any([signal, limit.signal]),

@@ -64,7 +64,8 @@ function connectors({
   const common = { timeout, allowH2: false, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 }
   const plain = buildConnector(common)
   const encrypted = (clients: HostCertificates['clients']) => {
-    const secureContext = trustedContext({ authorities: certificates().authorities, clients })
+    const authorities = checksCertificates ? [...systemAuthorities(), ...certificates().authorities] : []
+    const secureContext = trustedContext({ authorities, clients })
     return buildConnector({ ...common, secureContext, rejectUnauthorized: checksCertificates })
   }
   let known: buildConnector.connector | undefined
@@ -143,7 +144,7 @@ function isSocks({ protocol }: URL): boolean {
 
 function trustedContext({ authorities, clients }: HostCertificates): SecureContext {
   const keys = clients.length === 0 ? {} : { cert: clients.map(({ cert }) => cert), key: clients.map(({ key }) => key) }
-  return createSecureContext({ ca: [...systemAuthorities(), ...authorities], ...keys })
+  return createSecureContext({ ca: [...authorities], ...keys })
 }
 
 /** Where distributions keep their authorities in one file: Debian, Fedora and their kin, SUSE, Alpine. */
