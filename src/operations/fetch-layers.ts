@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { ForerunError } from '../errors.ts'
-import { trimMemory } from '../host/system-calls.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
 import type { ImageSource } from '../source/source.ts'
@@ -53,7 +52,7 @@ export async function fetchLayers(
     size += unpacked.size
   }
   await sideBySide(wanted, fetch, { width, signal: context.signal })
-  trimMemory()
+  await context.threads.keep(availableParallelism() - 1)
   return { blobs, trees, stored, size }
 }
 

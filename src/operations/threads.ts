@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { trimMemory } from '../host/system-calls.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
 import type { ThreadAnswer } from './thread.ts'
 import type { ThreadTasks } from './thread-tasks.ts'
@@ -11,6 +12,8 @@ export interface Threads {
     task: Name,
     work: Parameters<ThreadTasks[Name]>[0],
   ): Promise<ReturnType<ThreadTasks[Name]>>
+  /** Ends those that are free, but for so many: what they have allocated is given back. */
+  keep(count: number): Promise<void>
 }
 
 export function openThreads(): Threads {
@@ -26,6 +29,10 @@ export function openThreads(): Threads {
       free.push(worker)
       if ('failure' in answer) throw decodeFailure(answer.failure)
       return answer.result as never
+    },
+    async keep(count) {
+      await Promise.all(free.splice(count).map((worker) => worker.terminate()))
+      trimMemory()
     },
   }
 }
