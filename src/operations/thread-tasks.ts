@@ -3,9 +3,8 @@ import type { LayerLimits } from '../image/layer-limits.ts'
 import { archiveBytes } from '../layer/archive-bytes.ts'
 import { tarReader } from '../layer/tar.ts'
 import { hashFiles } from '../store/hash-file.ts'
-import { type EncodedEntries, encodedEntries } from '../store/layer-tree.ts'
-import { layerWriter } from '../store/layer-writer.ts'
 import { placeFiles } from '../store/place-files.ts'
+import { type LayerPart, layerPartWriter } from './layer-part.ts'
 
 /** What threads do for operations, each call from beginning to end in one thread, without an event loop's turn. */
 export const threadTasks = {
@@ -32,13 +31,6 @@ function decompressLayer(work: {
   sender.end()
 }
 
-/** A part of a layer: with the parts of the other threads it is the whole. */
-export interface UnpackedPart {
-  readonly entries: EncodedEntries
-  /** Bytes of the files. */
-  readonly size: number
-}
-
 /**
  * A layer's archive into objects, and the entries of its tree: those that no other thread, of all which receive the same
  * archive, has taken before.
@@ -53,20 +45,13 @@ function unpackArchive(work: {
   readonly store: string
   /** Of the staging. */
   readonly folder: string
-}): UnpackedPart {
+}): LayerPart {
   const { receive } = channelReceiver(work.archive, work.receiver)
   const next = new Int32Array(work.next)
-  const encoded = encodedEntries()
-  let size = 0
-  using writer = layerWriter(work.store, work.folder, {
-    wants: (index) => Atomics.compareExchange(next, 0, index, index + 1) === index,
-    take(entry, index) {
-      encoded.add(entry, index)
-      if (entry.kind === 'file') size += entry.size
-    },
-  })
-  const reader = tarReader(writer, work)
+  const wants = (index: number): boolean => Atomics.compareExchange(next, 0, index, index + 1) === index
+  using part = layerPartWriter(work.store, work.folder, { wants })
+  const reader = tarReader(part.writer, work)
   for (let bytes = receive(); bytes !== undefined; bytes = receive()) reader.write(bytes)
   reader.end()
-  return { entries: encoded.end(), size }
+  return part.end()
 }

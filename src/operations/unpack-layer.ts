@@ -10,9 +10,11 @@ import {
 } from '../host/byte-channel.ts'
 import type { LayerLimits } from '../image/layer-limits.ts'
 import { archiveDigest, type LayerIdentity } from '../layer/archive-bytes.ts'
+import { readLayer } from '../layer/read-layer.ts'
 import { verifiedBlob } from '../layer/verified-blob.ts'
 import { encodeLayerTree } from '../store/layer-tree.ts'
 import type { Staging } from '../store/staging.ts'
+import { type LayerPart, layerPartWriter } from './layer-part.ts'
 import type { Threads } from './threads.ts'
 
 export interface Unpacking {
@@ -32,20 +34,58 @@ export interface UnpackedLayer {
   readonly size: number
 }
 
+type Source = AsyncIterable<Buffer> | Iterable<Buffer>
+
 /**
- * Imports a layer into a staging while it is received: this thread verifies the blob and the archive, one decompresses, and
- * two make objects of the files, of which each takes the next that is not taken. What was made is to be believed only
- * when the promise resolves; else nothing of it is left.
+ * Imports a layer into a staging while it is received. What was made is to be believed only when the promise resolves; else
+ * nothing of it is left.
  *
  * @throws as `readLayer`.
  */
 export async function unpackLayer(
-  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  source: Source,
   identity: LayerIdentity,
-  { store, staging, threads, limits, signal, onReceived }: Unpacking,
+  unpacking: Unpacking,
 ): Promise<UnpackedLayer> {
-  const layer = identity.descriptor.digest
+  const { staging } = unpacking
   const folder = staging.openFolder()
+  const unpack = identity.descriptor.size < threadsWorth ? unpackHere : unpackInThreads
+  try {
+    const parts = await unpack(source, identity, { ...unpacking, folder })
+    return {
+      tree: encodeLayerTree(parts.map(({ entries }) => entries)),
+      size: parts.reduce((sum, { size }) => sum + size, 0),
+    }
+  } catch (error) {
+    staging.discard(folder)
+    throw error
+  }
+}
+
+/** Bytes of a blob: what is smaller is unpacked before threads have started. */
+const threadsWorth = 4 * 1024 ** 2
+
+interface Work extends Unpacking {
+  /** Of the staging. */
+  readonly folder: string
+}
+
+async function unpackHere(source: Source, identity: LayerIdentity, work: Work): Promise<LayerPart[]> {
+  using part = layerPartWriter(work.store, work.folder)
+  await readLayer(source, identity, { ...work, receiver: part.writer })
+  return [part.end()]
+}
+
+/**
+ * This thread verifies the blob and the archive, one decompresses, and two make objects of the files, of which each takes the next
+ * that is not taken.
+ */
+async function unpackInThreads(
+  source: Source,
+  identity: LayerIdentity,
+  { store, folder, threads, limits, signal, onReceived }: Work,
+): Promise<LayerPart[]> {
+  const layer = identity.descriptor.digest
   const blob = byteChannel(blobSlots)
   const archive = byteChannel(archiveSlots, { receivers: 1 + writers })
   const next = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
@@ -68,14 +108,7 @@ export async function unpackLayer(
   ]
   const ended = await Promise.allSettled(work.map((part) => part.catch(giveUp)))
   const failures = ended.flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []))
-  if (failures.length === 0) {
-    const parts = await Promise.all(unpacking)
-    return {
-      tree: encodeLayerTree(parts.map(({ entries }) => entries)),
-      size: parts.reduce((sum, { size }) => sum + size, 0),
-    }
-  }
-  staging.discard(folder)
+  if (failures.length === 0) return await Promise.all(unpacking)
   const reason = failures.find((failure) => !isChannelClosed(failure))
   // Bytes that cannot be read may be the wrong bytes, which is then what the user should know.
   if (reason instanceof ForerunError && reason.code === 'layer') await verified.passRest()
