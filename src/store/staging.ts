@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { syncFileSystemOf } from '../host/durable-file.ts'
 import { byteString } from '../tree/entry.ts'
@@ -42,12 +42,12 @@ export function openStaging(store: string): Staging {
     commit() {
       syncFileSystemOf(place)
       mkdirSync(objectsFolder(store), { recursive: true, mode: 0o700 })
-      // The folder with the most names is moved whole, where the store has none.
+      // What the store has no folder for is moved whole: of several layers' that of the largest, as near as a folder's size tells.
       const inTurn = folders
         .flatMap((folder) => readdirSync(folder).map((name) => ({ folder, name })))
-        .map((part) => ({ ...part, count: readdirSync(join(part.folder, part.name)).length }))
-        .sort((a, b) => b.count - a.count)
-      for (const { folder, name } of inTurn) moveInto(join(objectsFolder(store), name), join(folder, name))
+        .map((part) => ({ ...part, size: statSync(`${part.folder}/${part.name}`).size }))
+        .sort((a, b) => b.size - a.size)
+      for (const { folder, name } of inTurn) moveInto(`${objectsFolder(store)}/${name}`, `${folder}/${name}`)
       folders = []
     },
     [Symbol.dispose]: () => rmSync(place, { recursive: true, force: true }),
