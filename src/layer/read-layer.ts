@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
 import type { LayerLimits } from '../image/layer-limits.ts'
 import type { LayerReceiver } from '../tree/entry.ts'
@@ -17,7 +18,7 @@ export interface LayerReading {
 
 /**
  * Reads a layer once, streaming, into the receiver (OCI image specification, "Image Layer Filesystem Changeset"), all in
- * the calling thread. What the receiver got is to be believed only when the promise resolves: then the blob's size and digest, the
+ * the calling thread, whose event loop turns after each piece of the blob. What the receiver got is to be believed only when the promise resolves: then the blob's size and digest, the
  * diff id, and the archive to its end were right. The blob's iterator is released in any case.
  *
  * @returns the number of entries and the size of the uncompressed archive in bytes.
@@ -39,7 +40,11 @@ export async function readLayer(
   })
   using archive = archiveBytes({ layer: descriptor.digest, limits, output })
   try {
-    for await (const bytes of blob.bytes()) archive.write(bytes)
+    for await (const bytes of blob.bytes()) {
+      archive.write(bytes)
+      // What a source has at hand comes without the event loop having turned: Ctrl-C is to be heard all the same.
+      await nextTurn()
+    }
     archive.end()
     reader.end()
     return { entries: reader.entries, uncompressedSize: digest.verify() }

@@ -217,6 +217,14 @@ describe('the source is released', () => {
     assert.ok(state.released)
     await assert.rejects(reading(state, { signal: AbortSignal.abort() }), { code: 'interrupted' })
   })
+  test('when Ctrl-C comes, and the source has everything at hand', async () => {
+    const state = { released: false }
+    const controller = new AbortController()
+    const reason = new ForerunError('interrupted', 'Ctrl-C')
+    setImmediate(() => controller.abort(reason))
+    await assert.rejects(reading(state, { signal: controller.signal }), reason)
+    assert.ok(state.released)
+  })
   test('when the receiver fails', async () => {
     const state = { released: false }
     const failure = new Error('no space left')
