@@ -70,9 +70,17 @@ interface Work extends Unpacking {
   readonly folder: string
 }
 
-async function unpackHere(source: Source, identity: LayerIdentity, work: Work): Promise<LayerPart[]> {
-  using part = layerPartWriter(work.store, work.folder)
-  await readLayer(source, identity, { ...work, receiver: part.writer })
+/** It is received first: who is slow to take what comes loses more when the connection is cut. */
+async function unpackHere(
+  source: Source,
+  identity: LayerIdentity,
+  { store, folder, limits, signal, onReceived }: Work,
+): Promise<LayerPart[]> {
+  const pieces: Buffer[] = []
+  await using verified = verifiedBlob(source, identity.descriptor, { signal, onReceived })
+  for await (const bytes of verified.bytes()) pieces.push(Buffer.from(bytes))
+  using part = layerPartWriter(store, folder)
+  await readLayer(pieces, identity, { receiver: part.writer, limits, signal })
   return [part.end()]
 }
 
