@@ -76,12 +76,17 @@ async function unpackHere(
   identity: LayerIdentity,
   { store, folder, limits, signal, onReceived }: Work,
 ): Promise<LayerPart[]> {
-  const pieces: Buffer[] = []
+  const blob = Buffer.allocUnsafeSlow(identity.descriptor.size)
   await using verified = verifiedBlob(source, identity.descriptor, { signal, onReceived })
-  for await (const bytes of verified.bytes()) pieces.push(Buffer.from(bytes))
+  let length = 0
+  for await (const bytes of verified.bytes()) length += bytes.copy(blob, length)
   using part = layerPartWriter(store, folder)
-  await readLayer(pieces, identity, { receiver: part.writer, limits, signal })
+  await readLayer(piecesOf(blob), identity, { receiver: part.writer, limits, signal })
   return [part.end()]
+}
+
+function* piecesOf(blob: Buffer): Generator<Buffer> {
+  for (let at = 0; at < blob.length; at += blobSlots.slotSize) yield blob.subarray(at, at + blobSlots.slotSize)
 }
 
 /**
