@@ -171,23 +171,26 @@ async function rawTar(disk: MemoryDisk, archives: string): Promise<Run> {
 }
 
 /**
- * Each of them once in every round, so that a slow minute of the machine is everybody's, and in every round another is the
- * first, since what one leaves in the machine's memory slows the next; the medians.
+ * Each of them once in every round, so that a slow minute of the machine is everybody's, and in an order that chance gives
+ * each round, since what one leaves in the machine's memory makes the next faster or slower; the medians.
  */
 async function inTurns(
   contestants: Record<string, () => Promise<Run>>,
   { disk, rounds }: { disk: MemoryDisk; rounds: number },
 ): Promise<Record<string, Run>> {
   const runs = new Map<string, Run[]>()
-  const all = Object.entries(contestants)
   for (let round = 0; round < rounds; round++) {
-    const first = Math.floor((round * all.length) / rounds)
-    for (const [name, run] of [...all.slice(first), ...all.slice(0, first)]) {
+    for (const [name, run] of shuffled(Object.entries(contestants))) {
       await disk.clear()
       runs.set(name, [...(runs.get(name) ?? []), await run()])
     }
   }
-  return Object.fromEntries([...runs].map(([name, own]) => [name, medianRun(own)]))
+  return Object.fromEntries(Object.keys(contestants).map((name) => [name, medianRun(runs.get(name) ?? [])]))
+}
+
+function shuffled<Item>(items: readonly Item[]): Item[] {
+  const keyed = items.map((item) => ({ item, key: Math.random() }))
+  return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item)
 }
 
 function formatRun({ seconds, cpu, peak }: Run): string {
