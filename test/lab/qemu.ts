@@ -69,7 +69,7 @@ async function baseDisk(tree: string): Promise<string> {
     try {
       const root = join(folder, 'root')
       await mkdir(root)
-      await execute(['mount', '-o', 'loop', path, root])
+      await using _mounted = await mountedDisk(path, root)
       await mkdir(join(root, 'lab'))
       await writeFile(join(root, 'etc/systemd/system/lab.service'), unit)
       await symlink(
@@ -78,12 +78,31 @@ async function baseDisk(tree: string): Promise<string> {
       )
       await writeFile(join(root, 'etc/machine-id'), `${crypto.randomUUID().replaceAll('-', '')}\n`)
       await writeFile(join(root, 'etc/hostname'), 'machine\n')
-      await execute(['umount', root])
     } finally {
       removeLabFolder(folder)
     }
   })
 }
+
+/**
+ * Unmounts when it is disposed of, and waits until nobody has the disk: a mount namespace that another test made meanwhile has a copy
+ * of the mount, through which the kernel would go on writing below a machine that has booted.
+ */
+async function mountedDisk(disk: string, root: string): Promise<AsyncDisposable> {
+  await execute(['mount', '-o', 'loop', disk, root])
+  return {
+    async [Symbol.asyncDispose]() {
+      await execute(['umount', root])
+      for (const since = performance.now(); (await execute(['losetup', '--associated', disk])).stdout !== ''; ) {
+        if (performance.now() - since > longestNamespace) throw new Error(`${disk} is still mounted in a namespace`)
+        await sleep(50)
+      }
+    },
+  }
+}
+
+/** Milliseconds: a test with a container daemon takes a minute. */
+const longestNamespace = 300_000
 
 const unit = `[Unit]
 Description=The script of the lab
@@ -137,12 +156,8 @@ class QemuMachine implements LabMachine {
 
   async change<Result>(use: (root: string) => Promise<Result>): Promise<Result> {
     const root = join(this.#folder, 'root')
-    await execute(['mount', '-o', 'loop', join(this.#folder, 'disk'), root])
-    try {
-      return await use(root)
-    } finally {
-      await execute(['umount', root])
-    }
+    await using _mounted = await mountedDisk(join(this.#folder, 'disk'), root)
+    return await use(root)
   }
 
   async installForerun(archive: string): Promise<void> {
