@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { trimMemory } from '../host/system-calls.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
 import type { ThreadAnswer } from './thread.ts'
 import type { ThreadTasks } from './thread-tasks.ts'
@@ -32,6 +31,8 @@ export function openThreads(): Threads {
     },
     async keep(count) {
       await Promise.all(free.splice(count).map((worker) => worker.terminate()))
+      // Loaded here, since every command has threads, and most use none.
+      const { trimMemory } = await import('../host/system-calls.ts')
       trimMemory()
     },
   }
