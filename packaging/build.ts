@@ -120,8 +120,8 @@ function namesOf(builtin: string): string[] {
 }
 
 /**
- * What the program uses of undici: its `index.js` makes all of it at once, the browser's `fetch` and WebSocket among it, which takes
- * three times as long. As there, dispatchers get their methods from `lib/api`.
+ * What the program uses of undici: its `index.js` makes all of it at once, the browser's `fetch` and WebSocket among it,
+ * which takes three times as long. As there, dispatchers get their methods from `lib/api`.
  */
 const undiciParts: Plugin = {
   name: 'undici-parts',

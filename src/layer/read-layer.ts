@@ -18,8 +18,9 @@ export interface LayerReading {
 
 /**
  * Reads a layer once, streaming, into the receiver (OCI image specification, "Image Layer Filesystem Changeset"), all in
- * the calling thread, whose event loop turns after each piece of the blob. What the receiver got is to be believed only when the promise resolves: then the blob's size and digest, the
- * diff id, and the archive to its end were right. The blob's iterator is released in any case.
+ * the calling thread, whose event loop turns after each piece of the blob. What the receiver got is to be believed only
+ * when the promise resolves: then the blob's size and digest, the diff id, and the archive to its end were right. The
+ * blob's iterator is released in any case.
  *
  * @returns the number of entries and the size of the uncompressed archive in bytes.
  * @throws ForerunError `digest` for bytes that are not what they should be, also when that is why they cannot be read;

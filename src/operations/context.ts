@@ -15,6 +15,7 @@ export interface Context {
   readonly emit: Emit
   /** Raised by Ctrl-C and its kin. */
   readonly signal: AbortSignal
+  /** Those of this process, for one work after another. */
   readonly threads: Threads
   /** Where an image may be, in order: several places only for a name without a registry. @throws ForerunError `settings` */
   candidates(location: ImageLocation): Promise<readonly ImageLocation[]>

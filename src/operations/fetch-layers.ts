@@ -52,6 +52,7 @@ export async function fetchLayers(
     size += unpacked.size
   }
   await sideBySide(wanted, fetch, { width, signal: context.signal })
+  // As many as a checkout uses; an import has more.
   await context.threads.keep(availableParallelism() - 1)
   return { blobs, trees, stored, size }
 }

@@ -90,8 +90,8 @@ function* piecesOf(blob: Buffer): Generator<Buffer> {
 }
 
 /**
- * This thread verifies the blob and the archive, one decompresses, and two make objects of the files, of which each takes the next
- * that is not taken.
+ * This thread verifies the blob and the archive, one decompresses, and two make objects of the files, of which each takes
+ * the next that is not taken.
  */
 async function unpackInThreads(
   source: Source,

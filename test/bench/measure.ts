@@ -13,8 +13,8 @@ export interface Run {
 }
 
 /**
- * What a login has. The bench's own environment may hold what slows programs down: NODE_EXTRA_CA_CERTS and SSL_CERT_DIR, as some
- * build services set them, cost every start of Node 40 ms.
+ * What a login has. The bench's own environment may hold what slows programs down: NODE_EXTRA_CA_CERTS and SSL_CERT_DIR,
+ * as some build services set them, cost every start of Node 40 ms.
  */
 export const bareEnvironment = { PATH: process.env.PATH, HOME: process.env.HOME }
 

@@ -62,7 +62,7 @@ const kernelPackages = ['initramfs-tools', 'linux-image-cloud-amd64']
 
 /** An ext4 file system of the tree, with the unit that runs a script at each boot. */
 async function baseDisk(tree: string): Promise<string> {
-  return await cached('disk', { tree, unit, recipe: 1 }, async (path) => {
+  return await cached('disk', { tree, unit, recipe: 2 }, async (path) => {
     announce('making the disk of an emulated machine')
     await execute(['mke2fs', '-q', '-t', 'ext4', '-d', tree, path, '4G'], { timeout: 600_000 })
     const folder = await labFolder()
@@ -85,8 +85,8 @@ async function baseDisk(tree: string): Promise<string> {
 }
 
 /**
- * Unmounts when it is disposed of, and waits until nobody has the disk: a mount namespace that another test made meanwhile has a copy
- * of the mount, through which the kernel would go on writing below a machine that has booted.
+ * Unmounts when it is disposed of, and waits until nobody has the disk: a mount namespace that another test made meanwhile
+ * has a copy of the mount, through which the kernel would go on writing below a machine that has booted.
  */
 async function mountedDisk(disk: string, root: string): Promise<AsyncDisposable> {
   await execute(['mount', '-o', 'loop', disk, root])
