@@ -27,7 +27,7 @@ export async function buildBundle(
   const { metafile } = await build({
     absWorkingDir: root,
     metafile: true,
-    entryPoints: { program, thread: 'src/operations/thread.ts' },
+    entryPoints: { program, thread: 'src/workers/thread.ts' },
     outdir: lib,
     outExtension: { '.js': '.mjs' },
     bundle: true,

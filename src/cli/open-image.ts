@@ -3,7 +3,7 @@ import { ForerunError } from '../errors.ts'
 import type { ImageLocation } from '../image/location.ts'
 import type { Reference } from '../image/reference.ts'
 import type { SourceOptions } from '../operations/context.ts'
-import type { RegistryOptions } from '../source/registry/registry.ts'
+import type { RegistryOptions } from '../source/registry/transport/registry.ts'
 import type { ImageSource } from '../source/source.ts'
 import type { ImageTarget } from '../source/target.ts'
 import { passwordPrompt } from './prompt.ts'
@@ -17,8 +17,8 @@ interface Surroundings {
 /** Where an image may be: several places only for a short name, which registries.conf explains. */
 export async function candidatePlaces(location: ImageLocation): Promise<readonly ImageLocation[]> {
   if (location.transport !== 'docker' || location.shortName === undefined) return [location]
-  const { readRegistriesConf } = await import('../source/registry/registries-conf.ts')
-  const { shortNameCandidates } = await import('../source/registry/short-name.ts')
+  const { readRegistriesConf } = await import('../source/registry/config/registries-conf.ts')
+  const { shortNameCandidates } = await import('../source/registry/config/short-name.ts')
   return shortNameCandidates(readRegistriesConf(), location).candidates
 }
 
@@ -95,8 +95,8 @@ async function registryOptions(
   { tlsVerify, certDir, authfile, creds }: SourceOptions,
   { settings, signal }: Surroundings,
 ): Promise<RegistryOptions> {
-  const { credentialSource } = await import('../source/registry/credentials.ts')
-  const { readRegistriesConf } = await import('../source/registry/registries-conf.ts')
+  const { credentialSource } = await import('../source/registry/auth/credentials.ts')
+  const { readRegistriesConf } = await import('../source/registry/config/registries-conf.ts')
   const registries = readRegistriesConf()
   const askPassword = passwordPrompt(signal)
   const credentials = credentialSource({ authfile, creds, registry, askPassword })

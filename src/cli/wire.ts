@@ -2,8 +2,8 @@ import { readSettings } from '../config/settings.ts'
 import type { Emit } from '../events.ts'
 import { hostPaths } from '../host/paths.ts'
 import type { Context } from '../operations/context.ts'
-import { openThreads } from '../operations/threads.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
+import { openThreads } from '../workers/threads.ts'
 import { version } from './version.ts'
 
 /** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */

@@ -1,8 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { endianness } from 'node:os'
 import { ForerunError } from '../errors.ts'
-import type { Descriptor } from './descriptor.ts'
-import { isIndexType, isManifestType } from './media-type.ts'
 
 /** OCI image specification, "Image Index", `platform`, with Go's names for architectures. */
 export interface Platform {
@@ -45,25 +43,6 @@ export function parsePlatform(text: string): Platform {
 /** `linux/arm/v7` */
 export function formatPlatform({ os, architecture, variant }: Platform): string {
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`
-}
-
-/**
- * The entry of an index for a platform: the best variant that runs there, and of equal ones the first, as the OCI image
- * specification asks. It may be an index again. An entry that names no platform is taken when no other fits; its
- * configuration then tells. Attestations and other artifacts beside the images are passed over.
- *
- * @throws ForerunError `platform`, naming what is offered.
- */
-export function choosePlatform(manifests: readonly Descriptor[], wanted: Platform): Descriptor {
-  const images = manifests.filter(isImage)
-  const ranked = images
-    .map((descriptor) => ({ descriptor, rank: descriptor.platform && variantRank(descriptor.platform, wanted) }))
-    .filter(({ rank }) => rank !== undefined)
-    .sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
-  const chosen = ranked[0]?.descriptor ?? images.find(({ platform }) => platform === undefined)
-  if (chosen !== undefined) return chosen
-  const offered = images.map(({ platform }) => platform).filter((platform) => platform !== undefined)
-  throw unavailable(wanted, offered)
 }
 
 /**
@@ -125,14 +104,8 @@ function armVersion(cpuinfo: string): string {
   return version === undefined ? 'v7' : version === 'AArch64' ? 'v8' : `v${version}`
 }
 
-function isImage({ mediaType, platform, annotations }: Descriptor): boolean {
-  if (!isManifestType(mediaType) && !isIndexType(mediaType)) return false
-  if (annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') return false
-  return platform?.os !== 'unknown' && platform?.architecture !== 'unknown'
-}
-
 /** 0 for the best variant, more for lesser ones, undefined when the host cannot run it. */
-function variantRank(offered: Platform, wanted: Platform): number | undefined {
+export function variantRank(offered: Platform, wanted: Platform): number | undefined {
   if (offered.os !== wanted.os || goArchitecture(offered.architecture) !== wanted.architecture) return undefined
   // Some tools write 7 for v7.
   const variant = offered.variant?.replace(/^(?=\d)/, 'v') ?? ''
@@ -155,7 +128,7 @@ function descending(variant: string, lowest: number): string[] {
   return Array.from({ length: highest - lowest + 1 }, (_, index) => `v${highest - index}`)
 }
 
-function unavailable(wanted: Platform, offered: readonly Platform[]): ForerunError {
+export function unavailable(wanted: Platform, offered: readonly Platform[]): ForerunError {
   const names = [...new Set(offered.map(formatPlatform))].join(', ')
   const only = names === '' ? '' : `, but for ${names}`
   return new ForerunError('platform', `the image is not made for ${formatPlatform(wanted)}${only.slice(0, 500)}`, {

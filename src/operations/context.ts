@@ -5,7 +5,7 @@ import type { ImageLocation } from '../image/location.ts'
 import type { ImageSource } from '../source/source.ts'
 import type { ImageTarget } from '../source/target.ts'
 import type { SystemdManager } from '../systemd/manager.ts'
-import type { Threads } from './threads.ts'
+import type { Threads } from '../workers/threads.ts'
 
 /** What an operation works with; `cli/wire.ts` makes the real one. */
 export interface Context {

@@ -4,7 +4,7 @@ import { decompressed } from './decompressed.ts'
 import { unreadable } from './file-fault.ts'
 import { readAt, readRange } from './file-range.ts'
 import { forwardArchive } from './forward-archive.ts'
-import type { ArchiveFiles } from './image-files.ts'
+import type { ArchiveFiles } from './image-parts.ts'
 import { plainArchive } from './plain-archive.ts'
 import { openRegularFile } from './regular-file.ts'
 

@@ -3,14 +3,14 @@ import { lstat, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemFault, unreadable } from './file-fault.ts'
 import { readRange } from './file-range.ts'
-import type { ImageFiles } from './image-files.ts'
+import type { ImageParts } from './image-parts.ts'
 import { openRegularFile } from './regular-file.ts'
 
 /**
  * The files below a folder. The folder itself may be reached through symbolic links; below it none is followed, so that an
  * image from a stranger cannot name a file outside.
  */
-export function folderFiles(path: string): ImageFiles {
+export function folderFiles(path: string): ImageParts {
   return {
     path,
     size: (name) => fileSize(path, name),

@@ -1,5 +1,5 @@
 import { unreadable } from './file-fault.ts'
-import { type ArchiveFiles, largestDocument } from './image-files.ts'
+import { type ArchiveFiles, largestDocument } from './image-parts.ts'
 import { addMember, findFile, type MemberTable } from './member-table.ts'
 import type { TransferContext } from './source.ts'
 import { streamInput, type TarInput } from './tar-input.ts'

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { readAt, readRange } from './file-range.ts'
-import type { ArchiveFiles } from './image-files.ts'
+import type { ArchiveFiles } from './image-parts.ts'
 import { addMember, findFile, type MemberTable } from './member-table.ts'
 import type { TransferContext } from './source.ts'
 import { fileInput } from './tar-input.ts'

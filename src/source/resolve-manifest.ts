@@ -1,8 +1,9 @@
 import { ForerunError } from '../errors.ts'
+import { chooseManifest } from '../image/choose-manifest.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { type Digest, digestOf } from '../image/digest.ts'
 import { type ParsedManifest, parseManifest } from '../image/manifest.ts'
-import { choosePlatform, type Platform } from '../image/platform.ts'
+import type { Platform } from '../image/platform.ts'
 import type { ResolvedManifest } from './source.ts'
 
 /** A manifest or an index, verified against the digest by which it was asked for, if there was one. */
@@ -32,7 +33,7 @@ export async function resolveManifest(
         hint: 'Push the image with a simple index, or name one of its manifests by digest.',
       })
     }
-    const descriptor = choosePlatform(parsed.index.manifests, platform)
+    const descriptor = chooseManifest(parsed.index.manifests, platform)
     document = embedded(descriptor) ?? (await read(descriptor))
     checkSize(document.bytes, descriptor)
   }

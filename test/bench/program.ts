@@ -2,12 +2,12 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { wire } from '../../src/cli/wire.ts'
 import { parseLocation } from '../../src/image/location.ts'
-import { checkOutInThreads } from '../../src/operations/check-out-in-threads.ts'
+import { installableImage } from '../../src/operations/containers/installable-image.ts'
 import type { Context } from '../../src/operations/context.ts'
-import { installableImage } from '../../src/operations/installable-image.ts'
 import { lockHost } from '../../src/operations/lock-host.ts'
-import { pull } from '../../src/operations/pull.ts'
+import { pull } from '../../src/operations/transfer/pull.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
+import { checkOutInThreads } from '../../src/workers/check-out-in-threads.ts'
 
 /**
  * What `install` does before it touches the host, in the shipped form: an entry point that is bundled for the bench alone.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
-import type { VerifyResult } from '../../src/operations/verify.ts'
+import type { VerifyResult } from '../../src/operations/integrity/verify.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'
 

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { wire } from '../../src/cli/wire.ts'
 import type { ForerunEvent } from '../../src/events.ts'
-import { install } from '../../src/operations/install.ts'
-import { uninstall } from '../../src/operations/uninstall.ts'
+import { install } from '../../src/operations/containers/install.ts'
+import { uninstall } from '../../src/operations/containers/uninstall.ts'
 
 /**
  * An entry point that is bundled for the hosts of the fault suite alone: the real operations, with an event listener

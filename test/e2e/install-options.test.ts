@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import type { InstallResult } from '../../src/operations/install.ts'
+import type { InstallResult } from '../../src/operations/containers/install.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import type { Snapshot } from '../lab/snapshot.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'

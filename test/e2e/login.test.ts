@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
-import type { LoginResult } from '../../src/operations/login.ts'
+import type { LoginResult } from '../../src/operations/access/login.ts'
 import { busyboxImage } from '../lab/busybox.ts'
 import type { LabImage } from '../lab/image.ts'
 import { ensurePackages } from '../lab/packages.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { VerifyResult } from '../../src/operations/verify.ts'
+import type { VerifyResult } from '../../src/operations/integrity/verify.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 

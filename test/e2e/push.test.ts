@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import type { PushResult } from '../../src/operations/push.ts'
+import type { PushResult } from '../../src/operations/transfer/push.ts'
 import { busyboxImage } from '../lab/busybox.ts'
 import { type ContainerTools, containerTools } from '../lab/container-tools.ts'
 import { type LabRegistry, startRegistry } from '../lab/registry.ts'

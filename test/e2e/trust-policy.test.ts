@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
-import type { Trust } from '../../src/operations/show-trust.ts'
+import type { Trust } from '../../src/operations/access/show-trust.ts'
 import { assembleImage, type LabImage } from '../lab/image.ts'
 import { packLayer } from '../lab/layer.ts'
 import { ensurePackages } from '../lab/packages.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import type { UninstallResult } from '../../src/operations/uninstall.ts'
+import type { UninstallResult } from '../../src/operations/containers/uninstall.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import type { Snapshot } from '../lab/snapshot.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import type { StorageReport } from '../../src/operations/storage.ts'
-import type { VerifyResult } from '../../src/operations/verify.ts'
+import type { StorageReport } from '../../src/operations/integrity/storage.ts'
+import type { VerifyResult } from '../../src/operations/integrity/verify.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { chooseManifest } from '../../src/image/choose-manifest.ts'
 import type { Descriptor } from '../../src/image/descriptor.ts'
-import { checkPlatform, choosePlatform, formatPlatform, hostPlatform, parsePlatform } from '../../src/image/platform.ts'
+import { checkPlatform, formatPlatform, hostPlatform, parsePlatform } from '../../src/image/platform.ts'
 
 const v2Flags = 'cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3'
 const v3Flags = `${v2Flags} abm avx avx2 bmi1 bmi2 f16c fma movbe xsave`
@@ -52,14 +53,14 @@ test('the best variant that runs on the host is chosen', () => {
   ]
   for (const [wanted, offered, chosen] of choices) {
     const manifests = offered.map((name) => entry(name))
-    const descriptor = choosePlatform(manifests, parsePlatform(wanted))
+    const descriptor = chooseManifest(manifests, parsePlatform(wanted))
     assert.equal(offered[manifests.indexOf(descriptor)], chosen, `${wanted} of ${offered}`)
   }
 })
 
 test('of equal entries the first is chosen', () => {
   const manifests = [entry('linux/amd64'), entry('linux/amd64')]
-  assert.equal(choosePlatform(manifests, parsePlatform('linux/amd64')), manifests[0])
+  assert.equal(chooseManifest(manifests, parsePlatform('linux/amd64')), manifests[0])
 })
 
 test('attestations beside the images are passed over', () => {
@@ -67,7 +68,7 @@ test('attestations beside the images are passed over', () => {
   const attestation = { ...image, annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } }
   const artifact = { ...image, mediaType: 'application/x.y' }
   assert.equal(
-    choosePlatform([entry('unknown/unknown'), attestation, artifact, image], parsePlatform('linux/amd64')),
+    chooseManifest([entry('unknown/unknown'), attestation, artifact, image], parsePlatform('linux/amd64')),
     image,
   )
 })
@@ -75,18 +76,18 @@ test('attestations beside the images are passed over', () => {
 test('an entry without a platform is taken when no other fits', () => {
   const { platform: _, ...plain } = entry('linux/amd64')
   const image = entry('linux/amd64')
-  assert.equal(choosePlatform([plain, image], parsePlatform('linux/amd64')), image)
-  assert.equal(choosePlatform([plain, image], parsePlatform('linux/s390x')), plain)
+  assert.equal(chooseManifest([plain, image], parsePlatform('linux/amd64')), image)
+  assert.equal(chooseManifest([plain, image], parsePlatform('linux/s390x')), plain)
 })
 
 test('an image that is not made for the host is refused, naming what is offered', () => {
   const offered = ['linux/amd64/v4', 'linux/arm64', 'linux/arm64', 'unknown/unknown'].map((name) => entry(name))
-  assert.throws(() => choosePlatform(offered, parsePlatform('linux/amd64/v3')), {
+  assert.throws(() => chooseManifest(offered, parsePlatform('linux/amd64/v3')), {
     code: 'platform',
     message: 'the image is not made for linux/amd64/v3, but for linux/amd64/v4, linux/arm64',
     hint: /this host/,
   })
-  assert.throws(() => choosePlatform([], parsePlatform('linux/amd64')), {
+  assert.throws(() => chooseManifest([], parsePlatform('linux/amd64')), {
     message: 'the image is not made for linux/amd64',
   })
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { archiveFiles } from '../../src/source/archive-files.ts'
-import { readDocument } from '../../src/source/image-files.ts'
+import { readDocument } from '../../src/source/image-parts.ts'
 import { packLayer } from '../lab/layer.ts'
 import { context, folder, refused } from './reading-files.ts'
 

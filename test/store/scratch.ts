@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Context } from '../../src/operations/context.ts'
-import { openThreads } from '../../src/operations/threads.ts'
+import { openThreads } from '../../src/workers/threads.ts'
 
 /** A folder of the test's own, removed by `using`. */
 export function scratch(parent = tmpdir()): { path: string } & Disposable {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { ContainerRow } from '../../operations/list-containers.ts'
+import type { ContainerRow } from '../../operations/containers/list-containers.ts'
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
@@ -33,7 +33,7 @@ function listCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { listContainers } = await import('../../operations/list-containers.ts')
+        const { listContainers } = await import('../../operations/containers/list-containers.ts')
         const rows = await listContainers(context)
         return rows.filter((row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter))
       },
@@ -73,7 +73,7 @@ function deleteCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { deleteContainers } = await import('../../operations/delete-containers.ts')
+          const { deleteContainers } = await import('../../operations/containers/delete-containers.ts')
           return deleteContainers(names, { all: options.all ?? false, force: options.force ?? false }, context)
         },
         (results) => results.map(({ name }) => name).join('\n'),

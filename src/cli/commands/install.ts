@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
+import type { InstallRequest, InstallResult } from '../../operations/containers/install.ts'
 import type { SourceOptions } from '../../operations/context.ts'
-import type { InstallRequest, InstallResult } from '../../operations/install.ts'
 import { type CheckoutMethod, checkoutMethods } from '../../tree/checkout-method.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { collect, withPlatformOption, withSourceOptions } from './options.ts'
@@ -52,7 +52,7 @@ export function installCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { install } = await import('../../operations/install.ts')
+        const { install } = await import('../../operations/containers/install.ts')
         return install({ ...options, image }, context)
       },
       describe,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../errors.ts'
-import type { LoginRequest, LoginResult, Prompt } from '../../operations/login.ts'
+import type { LoginRequest, LoginResult, Prompt } from '../../operations/access/login.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { withTlsOptions } from './options.ts'
 
@@ -32,7 +32,7 @@ export function loginCommand(session: Session): Command {
     perform<LoginResult>(
       session,
       async (context) => {
-        const { currentLogin, login } = await import('../../operations/login.ts')
+        const { currentLogin, login } = await import('../../operations/access/login.ts')
         const { authfile, tlsVerify, certDir, username: user } = options
         const file = authfile === undefined ? {} : { authfile }
         if (options.getLogin === true) return { ...(await currentLogin({ registry, ...file }, context)), known: true }

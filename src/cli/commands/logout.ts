@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../errors.ts'
-import type { LogoutResult } from '../../operations/logout.ts'
+import type { LogoutResult } from '../../operations/access/logout.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 
 export function logoutCommand(session: Session): Command {
@@ -20,7 +20,7 @@ export function logoutCommand(session: Session): Command {
               hint: 'See: forerun logout --help',
             })
           }
-          const { logout } = await import('../../operations/logout.ts')
+          const { logout } = await import('../../operations/access/logout.ts')
           return logout({ registry, authfile }, context)
         },
         describe,

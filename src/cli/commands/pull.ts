@@ -20,7 +20,7 @@ export function pullCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { pull } = await import('../../operations/pull.ts')
+        const { pull } = await import('../../operations/transfer/pull.ts')
         return pull(image, options, context)
       },
       (result) => result.id,

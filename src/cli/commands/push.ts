@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { PushOptions } from '../../operations/push.ts'
+import type { PushOptions } from '../../operations/transfer/push.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { withSourceOptions } from './options.ts'
 
@@ -23,7 +23,7 @@ export function pushCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { push } = await import('../../operations/push.ts')
+          const { push } = await import('../../operations/transfer/push.ts')
           return push(image, destination === undefined ? options : { ...options, destination }, context)
         },
         (result) => result.manifest,

@@ -11,7 +11,7 @@ export function runCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { startContainer } = await import('../../operations/service.ts')
+          const { startContainer } = await import('../../operations/containers/service.ts')
           return startContainer(name, context)
         },
         () => '',

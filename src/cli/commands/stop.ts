@@ -11,7 +11,7 @@ export function stopCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { stopContainer } = await import('../../operations/service.ts')
+          const { stopContainer } = await import('../../operations/containers/service.ts')
           return stopContainer(name, context)
         },
         () => '',

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { StorageReport } from '../../operations/storage.ts'
+import type { StorageReport } from '../../operations/integrity/storage.ts'
 import { formatSize } from '../output/size.ts'
 import { formatTable } from '../output/table.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
@@ -12,7 +12,7 @@ export function storageCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const operation = await import('../../operations/storage.ts')
+        const operation = await import('../../operations/integrity/storage.ts')
         return operation.storage(context)
       },
       describe,

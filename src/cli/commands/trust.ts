@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { TrustKey, TrustRow } from '../../operations/show-trust.ts'
-import type { TrustChange, TrustRequest } from '../../operations/trust.ts'
+import type { TrustKey, TrustRow } from '../../operations/access/show-trust.ts'
+import type { TrustChange, TrustRequest } from '../../operations/access/trust.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
 import { collect } from './options.ts'
@@ -35,7 +35,7 @@ function showCommand(session: Session): Command {
     .option('--raw', 'print policy.json as it is')
     .option('-n, --no-heading', 'print no heading')
     .action(async (scope: string | undefined, options: { raw?: boolean; heading: boolean; j?: boolean }) => {
-      const { rawTrust, showTrust } = await import('../../operations/show-trust.ts')
+      const { rawTrust, showTrust } = await import('../../operations/access/show-trust.ts')
       const { heading } = options
       if (options.raw === true) {
         await perform(
@@ -110,7 +110,7 @@ function addCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { addTrust } = await import('../../operations/trust.ts')
+          const { addTrust } = await import('../../operations/access/trust.ts')
           return addTrust(requestOf(scope, options), context)
         },
         describe,
@@ -165,7 +165,7 @@ function deleteCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { deleteTrust } = await import('../../operations/trust.ts')
+          const { deleteTrust } = await import('../../operations/access/trust.ts')
           return deleteTrust({ scope, transport: sigstoretype }, context)
         },
         describe,
@@ -183,7 +183,7 @@ function defaultCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { setDefaultTrust } = await import('../../operations/trust.ts')
+          const { setDefaultTrust } = await import('../../operations/access/trust.ts')
           return setDefaultTrust(policy, context)
         },
         describe,

@@ -11,7 +11,7 @@ export function uninstallCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { uninstall } = await import('../../operations/uninstall.ts')
+          const { uninstall } = await import('../../operations/containers/uninstall.ts')
           return uninstall(name, context)
         },
         (result) => `Uninstalled ${result.name}.`,

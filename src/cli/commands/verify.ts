@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../errors.ts'
 import type { SourceOptions } from '../../operations/context.ts'
-import type { VerifyResult } from '../../operations/verify.ts'
+import type { VerifyResult } from '../../operations/integrity/verify.ts'
 import { printable } from '../output/printable.ts'
 import { formatSize } from '../output/size.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
@@ -24,7 +24,7 @@ export function verifyCommand(session: Session): Command {
     return perform(
       session,
       async (context) => {
-        const operation = await import('../../operations/verify.ts')
+        const operation = await import('../../operations/integrity/verify.ts')
         const result = await operation.verify(words, { ...options, repair: repair ?? false }, context)
         if (result.remaining > 0) process.exitCode = 1
         return result

@@ -4,7 +4,7 @@ import { parseManifest } from '../../image/manifest.ts'
 import type { FoundSignature, ImageSignatures } from '../../image/signature.ts'
 import { namingPath, unreadable } from '../file-fault.ts'
 import { folderFiles } from '../folder-files.ts'
-import { type ImageFiles, readBlobFile, readDocument } from '../image-files.ts'
+import { type ImageParts, readBlobFile, readDocument } from '../image-parts.ts'
 import { checkDigest, type ManifestDocument, resolveManifest } from '../resolve-manifest.ts'
 import { mostSignatures, signaturesOfBlobs } from '../signature-blob.ts'
 import type { ImageSource, TransferContext } from '../source.ts'
@@ -41,7 +41,7 @@ export function dirSource({ path }: { path: string }): ImageSource {
   }
 }
 
-async function checkVersion(files: ImageFiles, context: TransferContext): Promise<void> {
+async function checkVersion(files: ImageParts, context: TransferContext): Promise<void> {
   const bytes = await readDocument(files, 'version', context)
   // What it says is only asked for where it is there: some tools leave it out.
   if (bytes === undefined || /^Directory Transport Version: 1\.\d+\n?$/.test(bytes.toString('latin1'))) return
@@ -51,7 +51,7 @@ async function checkVersion(files: ImageFiles, context: TransferContext): Promis
 }
 
 async function readManifest(
-  files: ImageFiles,
+  files: ImageParts,
   descriptor: Descriptor | undefined,
   context: TransferContext,
 ): Promise<ManifestDocument> {
@@ -62,7 +62,7 @@ async function readManifest(
   return { bytes, digest, parsed: parseManifest(bytes, descriptor?.mediaType) }
 }
 
-async function noManifest(files: ImageFiles, name: string, context: TransferContext): Promise<Error> {
+async function noManifest(files: ImageParts, name: string, context: TransferContext): Promise<Error> {
   if (name !== 'manifest.json') {
     return unreadable(files.path, `lacks ${name}, the manifest for this platform`, {
       hint: 'Copy the image with skopeo copy --all, or for this platform alone.',
@@ -75,7 +75,7 @@ async function noManifest(files: ImageFiles, name: string, context: TransferCont
 }
 
 /** Newer tools put the algorithm before all digests but those of SHA-256. */
-async function blobName(files: ImageFiles, { digest }: Descriptor, context: TransferContext): Promise<string> {
+async function blobName(files: ImageParts, { digest }: Descriptor, context: TransferContext): Promise<string> {
   const hex = digestHex(digest)
   const algorithm = digestAlgorithm(digest)
   const long = `${algorithm}-${hex}`
@@ -83,7 +83,7 @@ async function blobName(files: ImageFiles, { digest }: Descriptor, context: Tran
   return isLong ? long : hex
 }
 
-async function readSignatures(files: ImageFiles, prefix: string, context: TransferContext): Promise<ImageSignatures> {
+async function readSignatures(files: ImageParts, prefix: string, context: TransferContext): Promise<ImageSignatures> {
   const found: FoundSignature<Buffer>[] = []
   while (found.length < mostSignatures) {
     const name = `${prefix}signature-${found.length + 1}`

@@ -1,6 +1,6 @@
 import { archiveFiles } from '../archive-files.ts'
 import { namingPath } from '../file-fault.ts'
-import { type ArchiveFiles, layersInOrder, readBlobFile } from '../image-files.ts'
+import { type ArchiveFiles, layersInOrder, readBlobFile } from '../image-parts.ts'
 import type { ImageSource } from '../source.ts'
 import { completedName, localName } from '../stored-name.ts'
 import { chooseSavedImage, type SavedImage } from './saved-image.ts'

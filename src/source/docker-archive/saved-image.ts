@@ -4,7 +4,7 @@ import { absent } from '../../image/descriptor.ts'
 import { parseJson } from '../../image/json.ts'
 import { shownWords } from '../../image/reference.ts'
 import { unreadable } from '../file-fault.ts'
-import { type ImageFiles, readDocument } from '../image-files.ts'
+import { type ImageParts, readDocument } from '../image-parts.ts'
 import type { TransferContext } from '../source.ts'
 import { completedName } from '../stored-name.ts'
 
@@ -24,7 +24,7 @@ export interface SavedImage {
  * @throws ForerunError `archive`, `image-not-found`, `manifest`, `limit`
  */
 export async function chooseSavedImage(
-  files: ImageFiles,
+  files: ImageParts,
   { image, context }: { image: string | undefined; context: TransferContext },
 ): Promise<SavedImage> {
   const saved = await readSavedImages(files, context)
@@ -44,7 +44,7 @@ const savedSchema = v.array(
   v.object({ Config: v.pipe(v.string(), v.nonEmpty('empty')), RepoTags: list(v.string()), Layers: list(v.string()) }),
 )
 
-async function readSavedImages(files: ImageFiles, context: TransferContext): Promise<readonly SavedImage[]> {
+async function readSavedImages(files: ImageParts, context: TransferContext): Promise<readonly SavedImage[]> {
   const bytes = await readDocument(files, 'manifest.json', context)
   if (bytes === undefined) throw await noManifest(files, context)
   return parseJson(bytes, savedSchema, { document: 'manifest.json' }).map(({ Config, RepoTags, Layers }) => ({
@@ -54,7 +54,7 @@ async function readSavedImages(files: ImageFiles, context: TransferContext): Pro
   }))
 }
 
-async function noManifest(files: ImageFiles, context: TransferContext): Promise<ForerunError> {
+async function noManifest(files: ImageParts, context: TransferContext): Promise<ForerunError> {
   if ((await files.size('repositories', context)) !== undefined) {
     return unreadable(files.path, 'was saved by Docker before 1.10, without digests of its layers', {
       hint: 'Load it into a newer Docker and save it again.',

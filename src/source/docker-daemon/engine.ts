@@ -2,7 +2,7 @@ import { Pool } from 'undici'
 import { ForerunError } from '../../errors.ts'
 import { shownWords } from '../../image/reference.ts'
 import { checkInterrupted } from '../file-fault.ts'
-import { largestDocument } from '../image-files.ts'
+import { largestDocument } from '../image-parts.ts'
 import type { TransferContext } from '../source.ts'
 import { engineFailure, refusal } from './engine-failure.ts'
 

@@ -1,14 +1,15 @@
 import * as v from 'valibot'
 import { ForerunError } from '../../errors.ts'
+import { chooseManifest } from '../../image/choose-manifest.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { parseJson } from '../../image/json.ts'
 import { formatLocation, type ImageLocation } from '../../image/location.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isIndexType, isManifestType } from '../../image/media-type.ts'
-import { choosePlatform, type Platform } from '../../image/platform.ts'
+import type { Platform } from '../../image/platform.ts'
 import { shownWords } from '../../image/reference.ts'
 import { unreadable } from '../file-fault.ts'
-import { type ImageFiles, readDocument } from '../image-files.ts'
+import { type ImageParts, readDocument } from '../image-parts.ts'
 import type { TransferContext } from '../source.ts'
 import { localName, registryName } from '../stored-name.ts'
 
@@ -20,7 +21,7 @@ export type LayoutLocation = Extract<ImageLocation, { transport: 'oci' | 'oci-ar
  * one image. `reference` is the name to store it under.
  */
 export async function chooseImage(
-  files: ImageFiles,
+  files: ImageParts,
   location: LayoutLocation,
   { platform, context }: { platform: Platform; context: TransferContext },
 ): Promise<{ descriptor: Descriptor; reference: string }> {
@@ -28,13 +29,13 @@ export async function chooseImage(
   const { image } = location
   const found = image === undefined ? onlyImage(entries, location) : namedImage(entries, image)
   if (found.length === 0) throw notFound(entries, location)
-  const descriptor = found[0] !== undefined && found.length === 1 ? found[0] : choosePlatform(found, platform)
+  const descriptor = found[0] !== undefined && found.length === 1 ? found[0] : chooseManifest(found, platform)
   return { descriptor, reference: storedName(location, descriptor) }
 }
 
 const markerSchema = v.object({ imageLayoutVersion: v.string() })
 
-async function readIndex(files: ImageFiles, context: TransferContext): Promise<readonly Descriptor[]> {
+async function readIndex(files: ImageParts, context: TransferContext): Promise<readonly Descriptor[]> {
   const marker = await readDocument(files, 'oci-layout', context)
   if (marker === undefined) throw await noLayout(files, context)
   const { imageLayoutVersion } = parseJson(marker, markerSchema, { document: 'oci-layout' })
@@ -51,7 +52,7 @@ async function readIndex(files: ImageFiles, context: TransferContext): Promise<r
 
 const rewriteHint = 'Write it again with a newer tool, for example skopeo copy.'
 
-async function noLayout(files: ImageFiles, context: TransferContext): Promise<ForerunError> {
+async function noLayout(files: ImageParts, context: TransferContext): Promise<ForerunError> {
   const manifest = await files.size('manifest.json', context)
   const other = manifest === undefined ? undefined : (await files.size('version', context)) === undefined
   return unreadable(files.path, 'is no OCI layout: it lacks the file oci-layout', {

@@ -3,7 +3,7 @@ import { digestAlgorithm, digestHex } from '../../image/digest.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { namingPath, unreadable } from '../file-fault.ts'
 import { folderFiles } from '../folder-files.ts'
-import { type ImageFiles, layersInOrder, readBlobFile, readDocument } from '../image-files.ts'
+import { type ImageParts, layersInOrder, readBlobFile, readDocument } from '../image-parts.ts'
 import { checkDigest, checkSize, type ManifestDocument, resolveManifest } from '../resolve-manifest.ts'
 import type { ImageSource, TransferContext } from '../source.ts'
 import { chooseImage, type LayoutLocation } from './choose-image.ts'
@@ -20,7 +20,7 @@ export function ociLayoutSource(location: LayoutLocation): ImageSource {
 }
 
 /** As `ociLayoutSource`, for a layout's files wherever they are; they are closed with the source. */
-export function layoutSource(files: ImageFiles, location: LayoutLocation): ImageSource {
+export function layoutSource(files: ImageParts, location: LayoutLocation): ImageSource {
   return {
     isRemote: false,
     async manifest(platform, context) {
@@ -41,7 +41,7 @@ export function layoutSource(files: ImageFiles, location: LayoutLocation): Image
 }
 
 async function readManifest(
-  files: ImageFiles,
+  files: ImageParts,
   descriptor: Descriptor,
   context: TransferContext,
 ): Promise<ManifestDocument> {

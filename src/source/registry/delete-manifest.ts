@@ -3,14 +3,14 @@ import { type Digest, isDigest } from '../../image/digest.ts'
 import { formatReference, repositoryName } from '../../image/reference.ts'
 import { checkDigest } from '../resolve-manifest.ts'
 import type { TransferContext } from '../source.ts'
-import { dropBody, wholeBody } from './answer.ts'
-import { AttemptFailure } from './failure.ts'
-import { nominalOrigin } from './origin.ts'
-import { refusal } from './refusal.ts'
-import type { Registry } from './registry.ts'
+import { requestFromRepository } from './protocol/request.ts'
 import { manifestTypes } from './registry-source.ts'
-import { requestFromRepository } from './request.ts'
-import { withRetries } from './retries.ts'
+import { dropBody, wholeBody } from './transport/answer.ts'
+import { AttemptFailure } from './transport/failure.ts'
+import { nominalOrigin } from './transport/nominal-origin.ts'
+import { refusal } from './transport/refusal.ts'
+import type { Registry } from './transport/registry.ts'
+import { withRetries } from './transport/retries.ts'
 
 /**
  * Deletes what the name stands for, manifest or index, from the repository (distribution specification, "Deleting
@@ -64,7 +64,7 @@ async function digestOfTag(registry: Registry, context: TransferContext): Promis
 }
 
 function urlOf(registry: Registry, path: string): URL {
-  return new URL(`/v2/${registry.reference.path}/${path}`, registry.origin ?? nominalOrigin(registry))
+  return new URL(`/v2/${registry.reference.path}/${path}`, registry.origin ?? nominalOrigin(registry.reference))
 }
 
 function notFound({ reference }: Registry): ForerunError {

@@ -2,10 +2,10 @@ import { ForerunError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { type Reference, repositoryName } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
-import { checkInterrupted } from './answer.ts'
-import { checkAllowed, type Endpoint, endpointsFor } from './endpoints.ts'
-import { readRegistriesConf } from './registries-conf.ts'
-import { openEndpoint, type Registry, type RegistryOptions } from './registry.ts'
+import { checkAllowed, type Endpoint, endpointsFor } from './config/endpoints.ts'
+import { readRegistriesConf } from './config/registries-conf.ts'
+import { checkInterrupted } from './transport/answer.ts'
+import { openEndpoint, type Registry, type RegistryOptions } from './transport/registry.ts'
 
 /** The places that have an image, asked in turn: a mirror that fails is left for good, and told of by a notice. */
 export interface Mirrors extends AsyncDisposable {

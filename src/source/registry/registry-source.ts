@@ -5,13 +5,13 @@ import { parseManifest } from '../../image/manifest.ts'
 import { formatReference, type Reference, repositoryName } from '../../image/reference.ts'
 import { checkDigest, type ManifestDocument, resolveManifest } from '../resolve-manifest.ts'
 import type { ImageSource, TransferContext } from '../source.ts'
-import { wholeBody } from './answer.ts'
-import { readBlob } from './blob.ts'
 import { openMirrors } from './mirrors.ts'
-import { nominalOrigin } from './origin.ts'
-import type { Registry, RegistryOptions } from './registry.ts'
-import { requestFromRepository } from './request.ts'
-import { withRetries } from './retries.ts'
+import { readBlob } from './protocol/blob.ts'
+import { requestFromRepository } from './protocol/request.ts'
+import { wholeBody } from './transport/answer.ts'
+import { nominalOrigin } from './transport/nominal-origin.ts'
+import type { Registry, RegistryOptions } from './transport/registry.ts'
+import { withRetries } from './transport/retries.ts'
 
 /**
  * An image in a registry that speaks the OCI distribution specification, or Docker's before it, and in the mirrors that
@@ -39,7 +39,7 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
     },
     distrust: ({ digest }, context) => mirrors.distrust(digest, context),
     async signatures(digest, context) {
-      const { readSignatures } = await import('./signatures.ts')
+      const { readSignatures } = await import('./signatures/signatures.ts')
       return mirrors.ask(context, (registry) =>
         readSignatures(registry, digest, { context, reference, place: options }),
       )
@@ -64,7 +64,7 @@ async function readManifest(
   const { reference } = registry
   const name = descriptor?.digest ?? reference.digest ?? reference.tag ?? 'latest'
   const path = `manifests/${name}`
-  const url = new URL(`/v2/${registry.reference.path}/${path}`, registry.origin ?? nominalOrigin(registry))
+  const url = new URL(`/v2/${registry.reference.path}/${path}`, registry.origin ?? nominalOrigin(registry.reference))
   const limit = registry.settings.documentLimit
   return withRetries(registry, url, {
     context,

@@ -3,13 +3,13 @@ import { isDigest } from '../../image/digest.ts'
 import { formatReference, type Reference } from '../../image/reference.ts'
 import type { TransferContext } from '../source.ts'
 import type { ImageTarget, ManifestToWrite } from '../target.ts'
-import { dropBody } from './answer.ts'
-import { askToWrite } from './ask-to-write.ts'
 import { deleteManifest } from './delete-manifest.ts'
-import { nominalOrigin } from './origin.ts'
-import { openRegistry, type Registry, type RegistryOptions } from './registry.ts'
-import { withRetries } from './retries.ts'
-import { uploadBlob } from './upload.ts'
+import { askToWrite } from './protocol/ask-to-write.ts'
+import { uploadBlob } from './protocol/upload.ts'
+import { dropBody } from './transport/answer.ts'
+import { nominalOrigin } from './transport/nominal-origin.ts'
+import { openRegistry, type Registry, type RegistryOptions } from './transport/registry.ts'
+import { withRetries } from './transport/retries.ts'
 
 /**
  * A repository of a registry that speaks the OCI distribution specification ("Push"), or Docker's before it. Nothing is
@@ -35,7 +35,7 @@ async function putManifest(registry: Registry, document: ManifestToWrite, contex
   const { mediaType, digest, bytes } = document
   checkWantedDigest(reference, document)
   const path = `manifests/${reference.tag ?? digest}`
-  const url = new URL(`/v2/${reference.path}/${path}`, registry.origin ?? nominalOrigin(registry))
+  const url = new URL(`/v2/${reference.path}/${path}`, registry.origin ?? nominalOrigin(registry.reference))
   const answer = await withRetries(registry, url, {
     context,
     attempt: () =>

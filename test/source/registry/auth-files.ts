@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ForerunEvent } from '../../../src/events.ts'
-import type { CredentialOptions } from '../../../src/source/registry/credentials.ts'
-import { storedCredentials } from '../../../src/source/registry/credentials.ts'
+import type { CredentialOptions } from '../../../src/source/registry/auth/credentials.ts'
+import { storedCredentials } from '../../../src/source/registry/auth/credentials.ts'
 import { type TestTree, treeOf } from './containers-files.ts'
 
 /** An entry of `auths`. */

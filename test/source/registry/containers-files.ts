@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { ContainersPlace } from '../../../src/source/registry/containers-folders.ts'
+import type { ContainersPlace } from '../../../src/source/registry/config/containers-folders.ts'
 
 export interface TestTree extends Disposable {
   readonly root: string

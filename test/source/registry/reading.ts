@@ -2,8 +2,8 @@ import type { ForerunEvent } from '../../../src/events.ts'
 import type { Descriptor } from '../../../src/image/descriptor.ts'
 import type { Platform } from '../../../src/image/platform.ts'
 import { parseReference } from '../../../src/image/reference.ts'
-import type { RegistryOptions } from '../../../src/source/registry/registry.ts'
 import { registrySource } from '../../../src/source/registry/registry-source.ts'
+import type { RegistryOptions } from '../../../src/source/registry/transport/registry.ts'
 import type { ImageSource, TransferContext } from '../../../src/source/source.ts'
 
 export const amd64: Platform = { os: 'linux', architecture: 'amd64' }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../../errors.ts'
 import type { SourceOptions } from '../../../operations/context.ts'
-import type { DeleteImagesResult } from '../../../operations/images.ts'
+import type { DeleteImagesResult } from '../../../operations/images/images.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
 import { withSourceOptions } from '../options.ts'
 
@@ -29,7 +29,7 @@ export function deleteCommand(session: Session): Command {
       return perform(
         session,
         async (context) => {
-          const { deleteImages } = await import('../../../operations/images.ts')
+          const { deleteImages } = await import('../../../operations/images/images.ts')
           return deleteImages(images, { force }, context)
         },
         describe,
@@ -51,7 +51,7 @@ function deleteFromRegistry(session: Session, images: readonly string[], options
   return perform(
     session,
     async (context) => {
-      const { deleteRemoteImage } = await import('../../../operations/delete-remote-image.ts')
+      const { deleteRemoteImage } = await import('../../../operations/images/delete-remote-image.ts')
       return deleteRemoteImage(image, options, context)
     },
     ({ name, digest }) => `Deleted: ${name} (${digest})`,

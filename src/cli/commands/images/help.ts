@@ -13,7 +13,7 @@ export function helpCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { imageHelp } = await import('../../../operations/image-help.ts')
+          const { imageHelp } = await import('../../../operations/images/image-help.ts')
           const help = imageHelp(image, context)
           return { ...help, shown: help.file === undefined ? '' : await renderManPage(help.text) }
         },

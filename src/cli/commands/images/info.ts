@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { ImageInspection } from '../../../operations/inspect-image.ts'
+import type { ImageInspection } from '../../../operations/images/inspect-image.ts'
 import { printable } from '../../output/printable.ts'
 import { formatSize } from '../../output/size.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
@@ -14,7 +14,7 @@ export function infoCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { inspectImage } = await import('../../../operations/inspect-image.ts')
+        const { inspectImage } = await import('../../../operations/images/inspect-image.ts')
         return inspectImage(image, { ...options, remote }, context)
       },
       describe,

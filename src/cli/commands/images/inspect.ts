@@ -11,7 +11,7 @@ export function inspectCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { inspectImage } = await import('../../../operations/inspect-image.ts')
+        const { inspectImage } = await import('../../../operations/images/inspect-image.ts')
         return inspectImage(image, { ...options, remote }, context)
       },
       (result) => JSON.stringify(result, undefined, 2),

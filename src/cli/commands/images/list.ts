@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { ImageRow } from '../../../operations/images.ts'
+import type { ImageRow } from '../../../operations/images/images.ts'
 import { age } from '../../output/age.ts'
 import { formatSize } from '../../output/size.ts'
 import { formatTable } from '../../output/table.ts'
@@ -16,7 +16,7 @@ export function listCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { listImages } = await import('../../../operations/images.ts')
+          const { listImages } = await import('../../../operations/images/images.ts')
           return listImages({ all: options.all ?? false }, context).filter((row) => matches({ ...row }, options.filter))
         },
         (rows) => {

@@ -10,7 +10,7 @@ export function pruneCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { pruneImages } = await import('../../../operations/images.ts')
+        const { pruneImages } = await import('../../../operations/images/images.ts')
         return pruneImages(context)
       },
       ({ deleted, bytes }) => [...deleted.map((id) => `Deleted: ${id}`), `Freed: ${formatSize(bytes)}`].join('\n'),

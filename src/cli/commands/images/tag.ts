@@ -12,7 +12,7 @@ export function tagCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { tagImage } = await import('../../../operations/images.ts')
+          const { tagImage } = await import('../../../operations/images/images.ts')
           return tagImage(image, name, context)
         },
         (result) => result.name,

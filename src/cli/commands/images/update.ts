@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../../errors.ts'
 import type { SourceOptions } from '../../../operations/context.ts'
-import type { UpdatedImage } from '../../../operations/update-images.ts'
+import type { UpdatedImage } from '../../../operations/images/update-images.ts'
 import { shortDigest } from '../../output/event-line.ts'
 import { printable } from '../../output/printable.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
@@ -20,7 +20,7 @@ export function updateCommand(session: Session): Command {
       await perform(
         session,
         async (context) => {
-          const { updateImages } = await import('../../../operations/update-images.ts')
+          const { updateImages } = await import('../../../operations/images/update-images.ts')
           const results = await updateImages(all ? [] : images, options, context)
           if (results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
           return results

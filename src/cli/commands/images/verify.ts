@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { SourceOptions } from '../../../operations/context.ts'
-import type { VerifiedImage } from '../../../operations/verify-image.ts'
+import type { VerifiedImage } from '../../../operations/images/verify-image.ts'
 import { shortDigest } from '../../output/event-line.ts'
 import { printable } from '../../output/printable.ts'
 import { formatSize } from '../../output/size.ts'
@@ -19,7 +19,7 @@ export function verifyCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { verifyImage } = await import('../../../operations/verify-image.ts')
+        const { verifyImage } = await import('../../../operations/images/verify-image.ts')
         return verifyImage(image, options, context)
       },
       describe,

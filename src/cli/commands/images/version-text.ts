@@ -1,4 +1,4 @@
-import type { ImageVersion } from '../../../operations/image-version.ts'
+import type { ImageVersion } from '../../../operations/images/image-version.ts'
 import { printable } from '../../output/printable.ts'
 
 /** `etcd-3.5-1`, or that the image does not say. */

@@ -13,7 +13,7 @@ export function versionCommand(session: Session): Command {
     perform(
       session,
       async (context) => {
-        const { imageVersion } = await import('../../../operations/image-version.ts')
+        const { imageVersion } = await import('../../../operations/images/image-version.ts')
         return imageVersion(image, { ...options, remote }, context)
       },
       versionText,

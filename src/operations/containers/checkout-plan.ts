@@ -1,0 +1,79 @@
+import { realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { Bundle, ServiceBundle } from '../../bundle/bundle.ts'
+import { type HostLookup, type RootExposure, rootExposures } from '../../bundle/root-exposure.ts'
+import { ForerunError } from '../../errors.ts'
+import type { CheckoutMethod } from '../../tree/checkout-method.ts'
+import type { Context } from '../context.ts'
+
+export interface CheckoutPlan {
+  readonly method: CheckoutMethod
+  /** Whether the files of the checkout may be the very inodes of the store. */
+  readonly shared: boolean
+}
+
+/**
+ * Decides whether a container may have inodes of the store. It gets files of its own where its configuration lets it
+ * write to them.
+ *
+ * @returns undefined where no checkout is made.
+ * @throws ForerunError `checkout` when hard links were asked for and would let the container change the store, `rootfs` when
+ * it could change the checkout of another container.
+ */
+export function planCheckout(
+  { service }: Bundle,
+  wanted: { name: string; checkout: CheckoutMethod; rootfs: string | undefined },
+  { paths, emit }: Context,
+): CheckoutPlan | undefined {
+  if (service === undefined) return undefined
+  const exposures = rootExposures(service.configuration, [paths.store, paths.containers], host)
+  for (const { reason } of exposures.filter(({ way }) => way === 'mount')) {
+    emit({ type: 'notice', message: `Nothing keeps ${wanted.name} from changing the store: it ${reason}` })
+  }
+  if (wanted.rootfs !== undefined) {
+    refuseSharedRoot(wanted.rootfs, writableRoot(service) ?? exposures[0]?.reason, [paths.store, paths.containers])
+    return undefined
+  }
+  const dangerous = service.mountUnit === undefined ? exposures : exposures.filter(({ way }) => way === 'mount')
+  if (wanted.checkout === 'hardlink') refuseHardLinks(wanted.name, dangerous)
+  return { method: wanted.checkout, shared: dangerous.length === 0 }
+}
+
+function writableRoot({ configuration }: ServiceBundle): string | undefined {
+  return configuration.root.readonly === true ? undefined : 'has a writable root'
+}
+
+function refuseHardLinks(name: string, [exposure]: readonly RootExposure[]): void {
+  if (exposure === undefined) return
+  throw new ForerunError('checkout', `${name} cannot have hard links to the store: it ${exposure.reason}`, {
+    hint: 'Leave the checkout method to auto, which then gives it files of its own, or choose reflink, overlay or copy.',
+  })
+}
+
+/** The files of a deployment may be those of the store, too. */
+function refuseSharedRoot(rootfs: string, reason: string | undefined, places: readonly string[]): void {
+  const real = host.realPath(rootfs)
+  if (reason === undefined || !places.some((place) => real.startsWith(`${host.realPath(place)}/`))) return
+  throw new ForerunError('rootfs', `'${rootfs}' cannot be the root of a container that ${reason}`, {
+    hint: 'It is not only its own: leave --rootfs out, or copy the folder to another place.',
+  })
+}
+
+const host: HostLookup = {
+  realPath,
+  isMountedBelow: (folder, path) => deviceOf(folder) !== deviceOf(path),
+}
+
+/** Of what is not there yet, as far as it is. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return join(realPath(dirname(path)), basename(path))
+  }
+}
+
+function deviceOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.dev
+}

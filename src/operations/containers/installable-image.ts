@@ -1,0 +1,157 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { ImageFiles } from '../../bundle/image-files.ts'
+import { ForerunError } from '../../errors.ts'
+import { type ImageConfiguration, parseImageConfiguration } from '../../image/configuration.ts'
+import { formatFullLocation, type ImageLocation, parseLocation } from '../../image/location.ts'
+import { parsePlatform, runsOn } from '../../image/platform.ts'
+import { formatReference } from '../../image/reference.ts'
+import { findImages, openImage, type WholeImage, wholeImage } from '../../store/image.ts'
+import { objectPath } from '../../store/object.ts'
+import { scanTree } from '../../store/scan-tree.ts'
+import { pathBytes } from '../../tree/entry.ts'
+import type { DirectoryNode, FileNode } from '../../tree/node.ts'
+import type { Context, SourceOptions } from '../context.ts'
+import { labelOf } from '../images/images.ts'
+import { neededAcceptance } from '../lookup/accept-image.ts'
+import { treeFiles } from '../lookup/tree-files.ts'
+import { type PulledImage, pullImage } from '../transfer/pull.ts'
+
+/** An image whose files can be read, as `install` needs it. */
+export interface InstallableImage {
+  /** Full name. */
+  readonly name: string
+  /** The image's id; empty for `--rootfs` with an image that is not stored. */
+  readonly id: string
+  /** Digest of the manifest; empty likewise. */
+  readonly manifest: string
+  readonly configuration: ImageConfiguration
+  readonly files: ImageFiles
+  /** Where the content of a file of the tree lies on the disk. */
+  readonly pathOf: (file: FileNode) => string | Buffer
+  readonly tree: DirectoryNode
+  /** The folder of `--rootfs`; undefined: a checkout is to be made of the tree. */
+  readonly rootfs: string | undefined
+}
+
+interface Wanted {
+  readonly location: ImageLocation
+  readonly sourceOptions: SourceOptions
+  readonly rootfs: string | undefined
+}
+
+/** From the store, pulled when it is not there or damaged; or the tree of `--rootfs`, without pulling. */
+export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
+  if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
+  const { store } = context.paths
+  const { record, image } = (await storedImage(wanted, context)) ?? (await pulledImage(wanted, context))
+  const { configuration, tree } = image
+  refuseRunOnce(configuration, record.name)
+  const pathOf = (file: FileNode): string => objectPath(store, file.object)
+  return {
+    name: record.name,
+    id: record.id,
+    manifest: record.manifest,
+    configuration,
+    files: treeFiles(tree, pathOf),
+    pathOf,
+    tree,
+    rootfs: undefined,
+  }
+}
+
+interface FoundImage {
+  readonly record: PulledImage
+  readonly image: WholeImage
+}
+
+async function pulledImage({ location, sourceOptions }: Wanted, context: Context): Promise<FoundImage> {
+  const { record, stored } = await pullImage(location, sourceOptions, context)
+  const image = wholeImage(context.paths.store, record, stored)
+  if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
+  return { record, image }
+}
+
+/** The store itself when it has the image, whole, or needs none, else a folder that is removed when disposed of. */
+export async function throwawayStore(wanted: Wanted, context: Context): Promise<{ path: string } & Disposable> {
+  if (wanted.rootfs !== undefined || (await storedImage(wanted, context)) !== undefined) {
+    return { path: context.paths.store, [Symbol.dispose]() {} }
+  }
+  const path = mkdtempSync('/var/tmp/forerun-display-')
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** The stored image that would be installed as it is: whole, for the platform that was asked for, and accepted by the policy as it is now. */
+async function storedImage({ location, sourceOptions }: Wanted, context: Context): Promise<FoundImage | undefined> {
+  const record = await storedRecord(location, context)
+  if (record === undefined || !isAccepted(record)) return undefined
+  const image = wholeImage(context.paths.store, record)
+  const { platform } = sourceOptions
+  if (image === undefined) return undefined
+  const isWanted = platform === undefined || runsOn(image.configuration, parsePlatform(platform))
+  return isWanted ? { record, image } : undefined
+}
+
+function isAccepted({ name, accepted }: PulledImage): boolean {
+  const needed = neededAcceptance(parseLocation(name))
+  return needed === undefined || accepted.includes(needed)
+}
+
+/** Only a registry's name says which image of the store is meant; other places are looked at again. */
+async function storedRecord(location: ImageLocation, context: Context): Promise<PulledImage | undefined> {
+  for (const candidate of await context.candidates(location)) {
+    if (candidate.transport !== 'docker') continue
+    const name = formatReference(candidate.reference)
+    const [record] = findImages(context.paths.store, { name, id: '' })
+    if (record !== undefined) return { ...record, name }
+  }
+  return undefined
+}
+
+async function existingTree(folder: string, location: ImageLocation, context: Context): Promise<InstallableImage> {
+  const rootfs = [join(folder, 'rootfs'), folder].map((path) => resolve(path)).find((path) => existsSync(path))
+  if (rootfs === undefined) {
+    throw new ForerunError('rootfs', `the folder '${folder}' does not exist`, {
+      hint: 'Give --rootfs the folder of an unpacked image, or of a deployment.',
+    })
+  }
+  const record = await storedRecord(location, context)
+  const tree = scanRootfs(rootfs)
+  const pathOf = (file: FileNode): Buffer => pathBytes(file.object)
+  return {
+    name: record?.name ?? formatFullLocation(location),
+    id: record?.id ?? '',
+    manifest: record?.manifest ?? '',
+    configuration: record === undefined ? emptyConfiguration : openImage(context.paths.store, record).configuration,
+    files: treeFiles(tree, pathOf),
+    pathOf,
+    tree,
+    rootfs,
+  }
+}
+
+function scanRootfs(rootfs: string): DirectoryNode {
+  try {
+    return scanTree(rootfs)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOTDIR') throw cause
+    throw new ForerunError('rootfs', `'${rootfs}' is not a folder`, {
+      cause,
+      hint: 'Give --rootfs the folder of an unpacked image, or of a deployment.',
+    })
+  }
+}
+
+/** For a tree of an image that the store does not know: then `/exports` has to say everything. */
+const emptyConfiguration: ImageConfiguration = parseImageConfiguration(
+  Buffer.from(JSON.stringify({ architecture: 'unknown', os: 'linux', rootfs: { type: 'layers', diff_ids: [] } })),
+)
+
+function refuseRunOnce(configuration: ImageConfiguration, name: string): void {
+  if (labelOf(configuration.config.labels, 'atomic.run') !== 'once') return
+  throw new ForerunError(
+    'not-an-image',
+    `'${name}' is to be run once (label atomic.run=once), which this version of forerun does not do`,
+    { hint: 'Run it with a container engine, for example podman run.' },
+  )
+}

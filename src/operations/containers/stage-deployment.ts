@@ -1,0 +1,77 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { MountUnit } from '../../bundle/mount-unit.ts'
+import { ForerunError } from '../../errors.ts'
+import { namingFullDisk } from '../../host/full-disk.ts'
+import { overlayFault, overlayFolders } from '../../host/overlay.ts'
+import { checkoutFolder } from '../../store/deployment.ts'
+import { applyMetadata } from '../../store/metadata.ts'
+import { byteString } from '../../tree/entry.ts'
+import { addMountPoint } from '../../tree/mount-point.ts'
+import { checkOutInThreads } from '../../workers/check-out-in-threads.ts'
+import type { Context } from '../context.ts'
+import { unfinishedPrefix } from '../lock-host.ts'
+import type { CheckoutPlan } from './checkout-plan.ts'
+import type { InstallationPlan } from './install-changes.ts'
+
+/**
+ * Makes the complete folder of a deployment beside its place: checkout, configuration, `info`, and copies of unit and
+ * tmpfiles lines. Disposing removes it, unless it has been renamed into place.
+ */
+export async function stageDeployment(
+  plan: InstallationPlan,
+  context: Context,
+): Promise<{ folder: string } & Disposable> {
+  const { containers } = context.paths
+  mkdirSync(containers, { recursive: true, mode: 0o700 })
+  const folder = mkdtempSync(join(containers, unfinishedPrefix))
+  const staged = { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
+  try {
+    await fill(folder, plan, context)
+    return staged
+  } catch (error) {
+    staged[Symbol.dispose]()
+    throw namingFullDisk(error, containers)
+  }
+}
+
+async function fill(folder: string, plan: InstallationPlan, context: Context): Promise<void> {
+  const { name, bundle, image } = plan
+  writeFileSync(join(folder, 'info'), `${JSON.stringify(plan.info, undefined, 2)}\n`, { mode: 0o600 })
+  if (bundle.service === undefined) return
+  writeFileSync(join(folder, 'config.json'), bundle.service.configurationText, { mode: 0o600 })
+  writeFileSync(join(folder, `${name}.service`), bundle.service.unit)
+  if (bundle.service.tmpfiles !== undefined)
+    writeFileSync(join(folder, `tmpfiles-${name}.conf`), bundle.service.tmpfiles)
+  if (image.rootfs !== undefined) {
+    symlinkSync(image.rootfs, join(folder, 'rootfs'))
+    return
+  }
+  context.emit({ type: 'step', message: `Making the checkout of ${name}` })
+  const { mountUnit, mountPoints } = bundle.service
+  if (mountUnit !== undefined) await prepareOverlay(folder, mountUnit, plan, context)
+  for (const { path, kind } of mountPoints) addMountPoint(image.tree, path, kind)
+  const target = checkoutFolder({ folder, info: plan.info })
+  const options = { target, ...(plan.checkout as CheckoutPlan) }
+  await checkOutInThreads(context.paths.store, image.tree, options, context)
+}
+
+/** Makes the folders beside the checkout. The root folder of an overlay is what its uppermost layer says. */
+async function prepareOverlay(
+  folder: string,
+  { kind }: MountUnit,
+  { image }: InstallationPlan,
+  { paths, signal }: Context,
+): Promise<void> {
+  const fault = await overlayFault(join(folder, 'trial'), kind, { signal })
+  if (fault !== undefined) {
+    throw new ForerunError('checkout', `an overlay cannot be mounted in '${paths.containers}': ${fault}`, {
+      hint: 'Set [containers] path in forerun.conf to a folder on ext4, XFS or btrfs, on no overlay and no network.',
+    })
+  }
+  for (const name of [...overlayFolders[kind].beside, 'rootfs']) {
+    const path = join(folder, name)
+    mkdirSync(path, { mode: 0o755 })
+    if (name === 'upper') applyMetadata(byteString(path), image.tree.metadata, { symlink: false })
+  }
+}

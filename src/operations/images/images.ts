@@ -1,0 +1,196 @@
+import { ForerunError } from '../../errors.ts'
+import { formatReference, parseReference, repositoryName } from '../../image/reference.ts'
+import { allDeploymentFolders, readInfo } from '../../store/deployment.ts'
+import { openImage, type StoredImage } from '../../store/image.ts'
+import { type ImageRecord, readImageIndex, writeImageIndex } from '../../store/image-index.ts'
+import { pruneStore } from '../../store/prune.ts'
+import type { Context } from '../context.ts'
+import { lockHost } from '../lock-host.ts'
+import { namedImage } from '../lookup/named-image.ts'
+
+/** A row of `images list`: an image under one of its names, or without one. */
+export interface ImageRow {
+  /** `docker.io/library/etcd`, or `<none>`. */
+  readonly repository: string
+  readonly tag: string
+  readonly id: string
+  readonly manifest: string
+  /** When the image was made, RFC 3339; empty when it does not say. */
+  readonly created: string
+  /** Bytes of all files of all layers; 0 for a layer. */
+  readonly size: number
+  /** `system`, empty for an ordinary image, `layer`. */
+  readonly type: string
+  readonly inUse: boolean
+  readonly dangling: boolean
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** The images of the store, by name; with `all` their layers, too, as rows without a name. */
+export function listImages(options: { all: boolean }, context: Context): ImageRow[] {
+  const { store } = context.paths
+  const used = usedManifests(context)
+  const index = readImageIndex(store)
+  const images = index
+    .flatMap((record) => {
+      const names = record.names.length === 0 ? [undefined] : record.names
+      return names.map((name) => imageRow(openImage(store, record), name, used.has(record.manifest)))
+    })
+    .sort((a, b) => (`${a.repository}:${a.tag}` < `${b.repository}:${b.tag}` ? -1 : 1))
+  return options.all ? [...images, ...layerRows(index, used)] : images
+}
+
+function imageRow({ record, configuration }: StoredImage, name: string | undefined, inUse: boolean): ImageRow {
+  const reference = name === undefined ? undefined : parseReference(name)
+  const { labels } = configuration.config
+  return {
+    repository: reference === undefined ? '<none>' : repositoryName(reference),
+    tag: reference?.tag ?? '<none>',
+    id: record.id,
+    manifest: record.manifest,
+    created: configuration.created ?? '',
+    size: record.treeSize,
+    type: labelOf(labels, 'atomic.type') ?? '',
+    inUse,
+    dangling: name === undefined,
+    labels,
+  }
+}
+
+function layerRows(index: readonly ImageRecord[], used: ReadonlyMap<string, string>): ImageRow[] {
+  const holders = new Map(index.flatMap((record) => record.diffIds.map((diffId) => [diffId, record] as const)))
+  return [...holders].map(([diffId, { manifest }]) => ({
+    repository: '<none>',
+    tag: '<none>',
+    id: diffId,
+    manifest,
+    created: '',
+    size: 0,
+    type: 'layer',
+    inUse: used.has(manifest),
+    dangling: false,
+    labels: {},
+  }))
+}
+
+/** The value of a label; keys compare without regard to case. */
+export function labelOf(labels: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.entries(labels).find(([name]) => name.toLowerCase() === key)?.[1]
+}
+
+/** The one image of the store that words on the command line mean; see `namedImage`. @throws ForerunError `image-not-found` */
+export function requireImage(words: string, context: Context): ImageRecord {
+  return namedImage(words, context).record
+}
+
+/** Gives an image a further name, taken from whatever had it. */
+export async function tagImage(words: string, name: string, context: Context): Promise<{ name: string; id: string }> {
+  using _lock = await lockHost(context)
+  const image = requireImage(words, context)
+  const reference = parseReference(name)
+  if (reference.digest !== undefined) {
+    throw new ForerunError('reference', `'${name}' has a digest, which cannot be given as a name`, {
+      hint: 'Write the new name as REPOSITORY:TAG.',
+    })
+  }
+  const full = formatReference(reference)
+  const index = readImageIndex(context.paths.store).map((record) => {
+    const names = record.names.filter((other) => other !== full)
+    return { ...record, names: record.manifest === image.manifest ? [...names, full] : names }
+  })
+  writeImageIndex(context.paths.store, index)
+  return { name: full, id: image.id }
+}
+
+export interface DeleteImagesResult {
+  /** Names taken away. */
+  readonly untagged: readonly string[]
+  /** Ids of images removed. */
+  readonly deleted: readonly string[]
+}
+
+/**
+ * Takes names away; an image that has no other name goes, and what only it used. By id, all its names go. `force` takes
+ * also the last name of an image that containers use, which goes with the last of them at the next `pruneImages`.
+ *
+ * @throws ForerunError `image-not-found`, `image-in-use`; nothing has then been removed.
+ */
+export async function deleteImages(
+  words: readonly string[],
+  options: { force: boolean },
+  context: Context,
+): Promise<DeleteImagesResult> {
+  using _lock = await lockHost(context)
+  const { store } = context.paths
+  const used = usedManifests(context)
+  const untagged: string[] = []
+  let index = readImageIndex(store)
+  for (const word of words) {
+    const { record: image, name } = namedImage(word, context)
+    const going = name === undefined ? image.names : [name]
+    untagged.push(...going)
+    index = index.map((record) =>
+      record.manifest === image.manifest
+        ? { ...record, names: record.names.filter((other) => !going.includes(other)) }
+        : record,
+    )
+  }
+  const targets = new Set(words.map((word) => requireImage(word, context).manifest))
+  const gone = index.filter(({ manifest, names }) => targets.has(manifest) && names.length === 0)
+  const blocked = gone.find(({ manifest }) => used.has(manifest))
+  if (blocked !== undefined && !options.force) {
+    throw new ForerunError('image-in-use', `the image '${blocked.id}' is used by ${used.get(blocked.manifest)}`, {
+      hint: 'Uninstall the container first, or delete the image all the same with --force.',
+    })
+  }
+  // What a container was made of stays, without a name, until the container is gone: it is what the checkout is verified by.
+  writeImageIndex(
+    store,
+    index.filter((record) => !gone.includes(record) || used.has(record.manifest)),
+  )
+  pruneStore(store)
+  return { untagged, deleted: gone.filter(({ manifest }) => !used.has(manifest)).map(({ id }) => id) }
+}
+
+/**
+ * Removes images that have no name and no container, and what no image needs.
+ *
+ * @throws ForerunError `store` when the list of images lacks one that a container was made of: what else is lost then?
+ */
+export async function pruneImages(context: Context): Promise<{ deleted: readonly string[]; bytes: number }> {
+  using _lock = await lockHost(context)
+  const { store } = context.paths
+  const used = usedManifests(context)
+  const index = readImageIndex(store)
+  refuseLostImages(index, context)
+  const gone = index.filter(({ manifest, names }) => names.length === 0 && !used.has(manifest))
+  if (gone.length > 0)
+    writeImageIndex(
+      store,
+      index.filter((record) => !gone.includes(record)),
+    )
+  return { deleted: gone.map(({ id }) => id), bytes: pruneStore(store) }
+}
+
+/** `--rootfs` needs no image. */
+function refuseLostImages(index: readonly ImageRecord[], context: Context): void {
+  const known = new Set<string>(index.map(({ manifest }) => manifest))
+  const lost = allDeploymentFolders(context.paths.containers).find((folder) => {
+    const { forerun, remote } = readInfo(folder)
+    return remote === null && !known.has(forerun.manifest)
+  })
+  if (lost === undefined) return
+  throw new ForerunError('store', `the list of images has lost the image of the container '${containerOf(lost)}'`, {
+    hint: 'Nothing was removed. Get it back first: forerun verify --repair.',
+  })
+}
+
+/** Manifests that deployments were made of, to the name of one container. */
+function usedManifests(context: Context): Map<string, string> {
+  const folders = allDeploymentFolders(context.paths.containers)
+  return new Map(folders.map((folder) => [readInfo(folder).forerun.manifest, containerOf(folder)]))
+}
+
+function containerOf(folder: string): string {
+  return folder.slice(folder.lastIndexOf('/') + 1).replace(/\.[01]$/, '')
+}

@@ -1,0 +1,55 @@
+import type { ForerunError } from '../../../errors.ts'
+import { answerChallenge, currentAuthorization } from '../auth/authorization.ts'
+import { type Answer, dropBody, type Sending } from '../transport/answer.ts'
+import { type Body, follow } from '../transport/follow.ts'
+import { findOrigin } from '../transport/origin.ts'
+import { refusal } from '../transport/refusal.ts'
+import type { Registry, Scope } from '../transport/registry.ts'
+
+export interface RepositoryRequest extends Omit<Sending, 'body' | 'headers'> {
+  readonly headers?: Record<string, string>
+  /** A stream is made anew by its function each time that the request is sent: for a redirect, and after a 401. */
+  readonly body?: Body
+  /** What the registry must allow (distribution specification, "Token Authentication"). Default `pull` of the repository. */
+  readonly scope?: Scope
+  /** Statuses that are an answer and no failure. Default 200, and 206 to a range. */
+  readonly accepted?: readonly number[]
+  /** What a 404 means, where it is not accepted. */
+  readonly missing?: ForerunError
+}
+
+/**
+ * One attempt to ask something of the repository: `manifests/3.5`, `blobs/sha256:…`, or at an address that it has given, as an
+ * upload has. The token exchange is part of it; an address at another origin is not told the credentials. Nothing is tried again here:
+ * whether a failed upload may be, its sender knows.
+ *
+ * @throws AttemptFailure when another attempt may succeed, ForerunError otherwise; `missing` for 404.
+ */
+export async function requestFromRepository(
+  registry: Registry,
+  path: string | URL,
+  { headers = {}, scope = { actions: 'pull' }, accepted, missing, ...sending }: RepositoryRequest,
+): Promise<Answer> {
+  const { context } = sending
+  const origin = await findOrigin(registry, context)
+  const url = typeof path === 'string' ? new URL(`/v2/${registry.reference.path}/${path}`, origin) : path
+  const isOwn = url.origin === origin
+  const used = isOwn ? await currentAuthorization(registry, context, scope) : undefined
+  let answer = await follow(registry, url, { ...sending, headers: authorized(headers, used) })
+  registry.reached = true
+  if (answer.status === 401 && isOwn && answer.url.origin === origin) {
+    dropBody(answer)
+    const challenge = answer.header('www-authenticate')
+    const renewed = await answerChallenge(registry, context, { challenge, used, scope })
+    answer = await follow(registry, url, { ...sending, headers: authorized(headers, renewed) })
+  }
+  const successes = accepted ?? (headers.range === undefined ? [200] : [200, 206])
+  if (!successes.includes(answer.status)) {
+    throw await refusal(answer, { registry, signal: context.signal, ...(missing !== undefined && { missing }) })
+  }
+  return answer
+}
+
+function authorized(headers: Record<string, string>, authorization: string | undefined): Record<string, string> {
+  return authorization === undefined ? headers : { ...headers, authorization }
+}

@@ -1,0 +1,56 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { decodeFailure } from '../host/thread-failure.ts'
+import type { ThreadAnswer } from './thread.ts'
+import type { ThreadTasks } from './thread-tasks.ts'
+
+/** Threads for work that would hold the event loop. One that is free waits for more, and does not keep the process alive. */
+export interface Threads {
+  /** Begins at once, in a thread that is free or a new one. @throws what the task throws. */
+  run<Name extends keyof ThreadTasks>(
+    task: Name,
+    work: Parameters<ThreadTasks[Name]>[0],
+  ): Promise<ReturnType<ThreadTasks[Name]>>
+  /** Ends those that are free, but for so many: what they have allocated is given back. */
+  keep(count: number): Promise<void>
+}
+
+/** What work in threads needs of a command. */
+export interface ThreadContext {
+  readonly threads: Threads
+  /** Raised by Ctrl-C and its kin. */
+  readonly signal: AbortSignal
+}
+
+export function openThreads(): Threads {
+  const free: Worker[] = []
+  return {
+    async run(task, work) {
+      const worker = free.pop() ?? startThread()
+      worker.ref()
+      worker.postMessage({ task, work })
+      // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
+      const [answer] = (await once(worker, 'message')) as [ThreadAnswer]
+      worker.unref()
+      free.push(worker)
+      if ('failure' in answer) throw decodeFailure(answer.failure)
+      return answer.result as never
+    },
+    async keep(count) {
+      await Promise.all(free.splice(count).map((worker) => worker.terminate()))
+      // Loaded here, since every command has threads, and most use none.
+      const { trimMemory } = await import('../host/system-calls.ts')
+      trimMemory()
+    },
+  }
+}
+
+function startThread(): Worker {
+  return new Worker(threadFile, { resourceLimits: { maxYoungGenerationSizeMb: youngGeneration } })
+}
+
+/** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */
+const youngGeneration = 3
+
+/** The same place in the sources and in the bundle. */
+const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)
