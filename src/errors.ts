@@ -52,3 +52,4 @@ export type ErrorCode =
   | 'disk-full'
   | 'host-file' // the host's file system refused
   | 'locked'
+  | 'journal' // what an earlier command left cannot be settled

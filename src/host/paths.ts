@@ -6,7 +6,9 @@ export interface HostPaths {
   /** Deployments `NAME.0` and `NAME.1`, and the link `NAME` to the one in use. */
   readonly containers: string
   readonly journal: string
-  readonly lock: string
+  /** Folders of the locks: of what containers are made of, and of what they put on the host. */
+  readonly storeLock: string
+  readonly hostLock: string
   readonly units: string
   readonly tmpfiles: string
 }
@@ -16,7 +18,8 @@ export function hostPaths(places: { store: string; containers: string }): HostPa
     store: places.store,
     containers: places.containers,
     journal: '/var/lib/forerun/journal',
-    lock: '/run/forerun/lock',
+    storeLock: '/run/forerun/store.lock',
+    hostLock: '/run/forerun/host.lock',
     units: '/etc/systemd/system',
     tmpfiles: '/etc/tmpfiles.d',
   }
@@ -44,3 +47,17 @@ export function dropInPath(paths: HostPaths, container: string): string {
 export function tmpfilesPath(paths: HostPaths, container: string): string {
   return join(paths.tmpfiles, `${container}.conf`)
 }
+
+/**
+ * Where the tmpfiles.d lines of a container go. A file of that name in a lower place, of a package of the host, would be masked:
+ * then another name is taken (tmpfiles.d(5), "Configuration directories and precedence").
+ *
+ * @param kind what lies at a path; undefined when there is nothing.
+ */
+export function freeTmpfilesPath(paths: HostPaths, container: string, kind: (path: string) => unknown): string {
+  const name = `${container}.conf`
+  const isTaken = lowerTmpfiles.some((folder) => kind(join(folder, name)) !== undefined)
+  return isTaken ? join(paths.tmpfiles, `container-${name}`) : tmpfilesPath(paths, container)
+}
+
+const lowerTmpfiles = ['/run/tmpfiles.d', '/usr/local/lib/tmpfiles.d', '/usr/lib/tmpfiles.d']

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
 
@@ -94,9 +94,28 @@ export function makeNode(path: Buffer, type: number, major: number, minor: numbe
 export function renameExclusive(from: string, to: string): void {
   const AT_FDCWD = -100
   const RENAME_NOREPLACE = 1
+  const ENOSYS = 38
+  const EINVAL = 22
   const source = Buffer.from(`${from}\0`)
   const result = calls().renameat2(AT_FDCWD, source, AT_FDCWD, Buffer.from(`${to}\0`), RENAME_NOREPLACE)
-  check('renameat2', result, Buffer.from(to))
+  // NFS and ZFS before 2.2 do not have the flag.
+  if (result !== 0 && [EINVAL, ENOSYS].includes(koffi.errno())) renameWithoutFlag(from, to)
+  else check('renameat2', result, Buffer.from(to))
+}
+
+/** As `renameExclusive`, for file systems without RENAME_NOREPLACE. A directory could replace an empty one that is made meanwhile. */
+export function renameWithoutFlag(from: string, to: string): void {
+  if (lstatSync(from).isDirectory()) {
+    if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) throw exists(to)
+    renameSync(from, to)
+  } else {
+    linkSync(from, to)
+    unlinkSync(from)
+  }
+}
+
+function exists(path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`EEXIST: rename '${path}'`), { errno: -17, code: 'EEXIST', syscall: 'rename', path })
 }
 
 export const nodeTypes = {

@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 import { entriesIn } from '../host/folder-entries.ts'
 import { overlayFolders } from '../host/overlay.ts'
+import { type PlacedFile, placedRoles } from '../host/placed-file.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 
 /**
@@ -35,8 +36,10 @@ export interface DeploymentInfo {
     readonly version: string
     /** The digest of the manifest. */
     readonly manifest: string
-    /** Folders made on the host for installed files: removed with them when they are empty. Parents first. */
-    readonly directories: readonly string[]
+    /** All that it placed on the host, directories before what is in them. Absent in deployments of older versions. */
+    readonly files?: readonly PlacedFile[] | undefined
+    /** Of older versions: folders made on the host for installed files. Parents first. */
+    readonly directories?: readonly string[] | undefined
     /** What the tmpfiles lines made: removed at the end if it holds nothing. Parents first. */
     readonly 'tmpfiles-made': readonly string[]
     /** The method that was asked for, so that an update uses it, too. Absent where no checkout was made. */
@@ -63,18 +66,38 @@ export function readDeployment(containers: string, name: string): Deployment | u
   return { name, folder, info: readInfo(folder) }
 }
 
-/** The deployments in use of all containers, by name. */
+/** The deployments in use of all containers, by name. @throws ForerunError `store` when one is damaged. */
 export function readDeployments(containers: string): Deployment[] {
   return containerNames(containers)
     .map((name) => readDeployment(containers, name))
     .filter((deployment) => deployment !== undefined)
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** A container whose deployment cannot be read. */
+export interface DamagedDeployment {
+  readonly name: string
+  readonly problem: ForerunError
+}
+
+/**
+ * As `readDeployments`, without a lock: one that another command removes meanwhile is told whole or not at all, and a damaged
+ * one does not hide the others.
+ */
+export function surveyDeployments(containers: string): (Deployment | DamagedDeployment)[] {
+  return containerNames(containers).flatMap((name) => {
+    try {
+      return readDeployment(containers, name) ?? []
+    } catch (problem) {
+      if (!(problem instanceof ForerunError)) throw problem
+      return currentSlot(containers, name) === undefined ? [] : { name, problem }
+    }
+  })
 }
 
 /** The names of all containers, also of those whose deployment cannot be read. */
 export function containerNames(containers: string): string[] {
   return entriesIn(containers)
-    .filter((entry) => entry.isSymbolicLink())
+    .filter((entry) => entry.isSymbolicLink() && !entry.name.startsWith('.'))
     .map(({ name }) => name)
     .sort()
 }
@@ -88,7 +111,7 @@ export function deploymentFolders(containers: string, name: string): string[] {
 
 /** All folders of all containers; what holds on to images. */
 export function allDeploymentFolders(containers: string): string[] {
-  return readDeployments(containers).flatMap(({ name }) => deploymentFolders(containers, name))
+  return containerNames(containers).flatMap((name) => deploymentFolders(containers, name))
 }
 
 /** Where the files of the image lie in a deployment: beneath the overlay where its root is one, else they are its root. */
@@ -109,6 +132,15 @@ export function readInfo(folder: string): DeploymentInfo {
   }
 }
 
+const placedFileSchema: v.GenericSchema<unknown, PlacedFile> = v.intersect([
+  v.object({ role: v.picklist(placedRoles), path: v.string(), uid: v.number(), gid: v.number() }),
+  v.variant('kind', [
+    v.object({ kind: v.literal('file'), mode: v.number(), sha256: v.string() }),
+    v.object({ kind: v.literal('symlink'), target: v.string() }),
+    v.object({ kind: v.literal('directory'), mode: v.number() }),
+  ]),
+])
+
 const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
   image: v.string(),
   revision: v.string(),
@@ -127,7 +159,8 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
   forerun: v.looseObject({
     version: v.string(),
     manifest: v.string(),
-    directories: v.array(v.string()),
+    files: v.optional(v.array(placedFileSchema)),
+    directories: v.optional(v.array(v.string())),
     'tmpfiles-made': v.array(v.string()),
     checkout: v.optional(v.picklist(checkoutMethods)),
     overlay: v.optional(

@@ -1,9 +1,8 @@
-import { basename } from 'node:path'
 import type { Variant } from 'dbus-next/lib/variant.js'
 import type { Emit } from '../events.ts'
 import { type MethodCall, Refusal } from './connection.ts'
 import { type JobOptions, jobFailure, jobResult } from './job.ts'
-import type { SystemdManager, UnitFileChange, UnitState, UnitStatus } from './manager.ts'
+import type { SystemdManager, UnitState, UnitStatus } from './manager.ts'
 import { callFailure } from './refusal.ts'
 import { managerInterface, managerPath, openSessions, type Session } from './session.ts'
 
@@ -62,18 +61,6 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
         throw callFailure('reload systemd', error)
       })
     },
-    enable: (unit) =>
-      attempt('enable', unit, async (session) => {
-        // For every boot, not for this one only; and never over a file that is in the way.
-        const call = { member: 'EnableUnitFiles', signature: 'asbb', body: [[unit], false, false] }
-        const [, changes] = await manage(session, call)
-        return unitFileChanges(changes, emit)
-      }),
-    disable: (unit) =>
-      attempt('disable', unit, async (session) => {
-        const [changes] = await manage(session, { member: 'DisableUnitFiles', signature: 'asb', body: [[unit], false] })
-        return unitFileChanges(changes, emit)
-      }),
     start(unit) {
       const options = waiting()
       return attempt('start', unit, async (session) => {
@@ -124,18 +111,6 @@ async function queueJob(session: Session, member: 'StartUnit' | 'StopUnit', unit
 function doneWhenNotLoaded(error: unknown): string {
   if (error instanceof Refusal && error.error === 'org.freedesktop.systemd1.NoSuchUnit') return 'done'
   throw error
-}
-
-/** From `a(sss)`. Besides changes, systemd reports here what it noticed; the unit that a link asks for may not exist. */
-function unitFileChanges(body: unknown, emit: Emit): UnitFileChange[] {
-  const changes: UnitFileChange[] = []
-  for (const [kind, path, target] of body as [string, string, string][]) {
-    if (kind === 'symlink' || kind === 'unlink') changes.push({ kind, path, target })
-    else if (kind === 'destination not present') {
-      emit({ type: 'notice', message: `${basename(target)} is wanted by ${path}, which does not exist on this host` })
-    } else emit({ type: 'debug', message: 'systemd noticed', fields: { kind, path, target } })
-  }
-  return changes
 }
 
 async function unitStatus(session: Session, unit: string): Promise<UnitStatus> {

@@ -3,16 +3,6 @@ export interface SystemdManager extends AsyncDisposable {
   /** Reads all unit files anew. */
   reload(): Promise<void>
   /**
-   * Makes the links that the unit's `[Install]` section asks for; returns those made. A unit without one makes none.
-   * What the links ask for holds from the next `reload` on, as does `unitFileState`.
-   */
-  enable(unit: string): Promise<UnitFileChange[]>
-  /**
-   * Removes every link to the unit from the configuration directory; returns those removed. Takes effect as `enable` does.
-   * @throws ForerunError `unit` when the unit's file is gone; `unitLinks` finds what it left.
-   */
-  disable(unit: string): Promise<UnitFileChange[]>
-  /**
    * Starts and waits for the job, as long as systemd itself does. @throws ForerunError `systemd` when the job does not end
    * in `done`, `unit` when there is no unit that could be started, `interrupted` when the signal aborts the waiting.
    */
@@ -25,12 +15,6 @@ export interface SystemdManager extends AsyncDisposable {
   status(unit: string): Promise<UnitStatus>
   /** The states of many units in one call, by the names asked for; a unit that does not exist is `not-found`. */
   statuses(units: readonly string[]): Promise<Map<string, UnitState>>
-}
-
-export interface UnitFileChange {
-  readonly kind: 'symlink' | 'unlink'
-  readonly path: string
-  readonly target: string
 }
 
 export interface UnitState {

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ForerunError } from '../errors.ts'
 
@@ -19,9 +21,16 @@ export async function applyTmpfiles(file: string, options: TmpfilesOptions = {})
   return run('--create', file, options)
 }
 
-/** Removes what the lines for removal name (`r`, `R`, `D`; `systemd-tmpfiles --remove FILE`). Otherwise as above. */
-export async function removeTmpfiles(file: string, options: TmpfilesOptions = {}): Promise<string[]> {
-  return run('--remove', file, options)
+/** Removes what lines for removal name (`r`, `R`, `D`; `systemd-tmpfiles --remove`). Otherwise as above. */
+export async function removeTmpfiles(lines: string, options: TmpfilesOptions = {}): Promise<string[]> {
+  const folder = mkdtempSync('/run/forerun-tmpfiles-')
+  try {
+    const file = join(folder, 'remove.conf')
+    writeFileSync(file, lines)
+    return await run('--remove', file, options)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
 const program = 'systemd-tmpfiles'

@@ -1,34 +1,71 @@
 import type { Emit } from '../events.ts'
 
-/**
- * One change to the host. `prepare` looks and refuses, changing nothing; its record, which holds all that undoing
- * needs, is on the disk before `apply` begins.
- */
-export interface Change {
-  prepare(host: ChangeHost): Promise<ChangeRecord> | ChangeRecord
-  apply(host: ChangeHost): Promise<void> | void
+/** Owner and permissions of a new file or directory. */
+export interface Ownership {
+  /** 0 to 0o7777. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
 }
+
+/** The bytes of a new file, or the path of the file that it is to be a copy of. */
+export type FileContent = { readonly bytes: Uint8Array } | { readonly copyOf: string | Buffer }
+
+/** How the runtime knows the container of a unit. */
+export interface UnitContainer {
+  readonly name: string
+  readonly runtime: string
+}
+
+/** One change to the host, as a plan has it: a value that can be compared. `kinds.ts` knows how each is made and undone. */
+export type Change =
+  | ({ readonly kind: 'write-file'; readonly path: string; readonly content: FileContent } & Ownership)
+  | ({ readonly kind: 'replace-file'; readonly path: string; readonly content: FileContent } & Ownership)
+  | ({ readonly kind: 'make-symlink'; readonly path: string; readonly target: string } & Omit<Ownership, 'mode'>)
+  | ({ readonly kind: 'replace-symlink'; readonly path: string; readonly target: string } & Omit<Ownership, 'mode'>)
+  | ({ readonly kind: 'make-directory'; readonly path: string } & Ownership)
+  | { readonly kind: 'remove-file'; readonly path: string }
+  | { readonly kind: 'remove-empty'; readonly paths: readonly string[] }
+  | { readonly kind: 'rename'; readonly path: string; readonly to: string }
+  | { readonly kind: 'discard'; readonly path: string }
+  | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
+  | { readonly kind: 'load'; readonly unit: string }
+  | { readonly kind: 'unit-state' | 'start' | 'stop'; readonly unit: string; readonly container: UnitContainer }
+  | { readonly kind: 'mount' | 'unmount'; readonly unit: string }
+  | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
+  | { readonly kind: 'remove-tmpfiles'; readonly lines: string }
 
 /** What the journal holds of a change: JSON, and enough to undo or finish it without the process that made it. */
 export type ChangeRecord =
   | { readonly kind: 'write-file'; readonly path: string; readonly temporary: string; readonly sha256: string }
+  | ReplacementRecord<'replace-file'>
   | { readonly kind: 'make-symlink'; readonly path: string; readonly target: string }
+  | ReplacementRecord<'replace-symlink'>
   | { readonly kind: 'make-directory'; readonly path: string; readonly made: boolean }
   | { readonly kind: 'remove-file'; readonly path: string; readonly aside: string }
   | { readonly kind: 'remove-empty'; readonly paths: readonly string[] }
-  | { readonly kind: 'rename'; readonly path: string; readonly to: string; readonly discard: boolean }
+  | { readonly kind: 'rename'; readonly path: string; readonly to: string }
+  | { readonly kind: 'discard'; readonly path: string; readonly to: string }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
-  | (ServiceRecord<'enable'> & { readonly before: readonly UnitLink[] })
-  | (ServiceRecord<'disable'> & { readonly before: readonly UnitLink[] })
+  | { readonly kind: 'load'; readonly unit: string }
+  | ServiceRecord<'unit-state'>
   | ServiceRecord<'start'>
   | ServiceRecord<'stop'>
   | { readonly kind: 'mount'; readonly unit: string; readonly active: boolean }
   | { readonly kind: 'unmount'; readonly unit: string; readonly active: boolean }
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
-  | { readonly kind: 'remove-tmpfiles'; readonly file: string }
+  | { readonly kind: 'remove-tmpfiles'; readonly lines: string }
+
+/** `aside` is a second name for what was at `path` before. */
+interface ReplacementRecord<Kind extends 'replace-file' | 'replace-symlink'> {
+  readonly kind: Kind
+  readonly path: string
+  readonly temporary: string
+  readonly aside: string
+}
 
 /** `container` is what the runtime calls it; `active` is how the unit was found. */
-interface ServiceRecord<Kind extends 'enable' | 'disable' | 'start' | 'stop'> {
+interface ServiceRecord<Kind extends 'unit-state' | 'start' | 'stop'> {
   readonly kind: Kind
   readonly unit: string
   readonly active: boolean
@@ -36,19 +73,25 @@ interface ServiceRecord<Kind extends 'enable' | 'disable' | 'start' | 'stop'> {
   readonly container: string
 }
 
+export type ChangeOf<Kind extends Change['kind']> = Extract<Change, { kind: Kind }>
 export type RecordOf<Kind extends ChangeRecord['kind']> = Extract<ChangeRecord, { kind: Kind }>
 
-/** A symbolic link that enables a unit, or gives it another name. */
-export interface UnitLink {
-  readonly path: string
-  readonly target: string
+/**
+ * What a kind of change does. `prepare` looks and refuses, changing nothing; its record, which holds all that undoing
+ * needs, is on the disk before `apply` begins.
+ */
+export interface ChangeKind<Kind extends Change['kind']> {
+  prepare(change: ChangeOf<Kind>, host: ChangeHost): Promise<RecordOf<Kind>> | RecordOf<Kind>
+  apply(change: ChangeOf<Kind>, record: RecordOf<Kind>, host: ChangeHost): Promise<void> | void
+  /** Puts back what was done, wholly, partly or not at all. May be repeated. Absent: there is nothing to put back. */
+  undo?(record: RecordOf<Kind>, host: ChangeHost): Promise<void> | void
+  /** Does, after the commit, what could not have been undone. May be repeated. */
+  finish?(record: RecordOf<Kind>, host: ChangeHost): Promise<void> | void
 }
 
 /** What changes need of systemd and of the runtime; `operations` gives them the real ones. */
 export interface ChangeHost {
   reload(): Promise<void>
-  enable(unit: string): Promise<void>
-  disable(unit: string): Promise<void>
   /** Waits for the job; a raised signal ends the wait. */
   start(unit: string): Promise<void>
   /** Waits for the job, and leaves no failed state behind. */
@@ -57,9 +100,9 @@ export interface ChangeHost {
   isActive(unit: string): Promise<boolean>
   /** Throws a ForerunError when systemd cannot load the unit. */
   requireLoaded(unit: string): Promise<void>
-  links(unit: string): Promise<UnitLink[]>
   createTmpfiles(file: string): Promise<void>
-  removeTmpfiles(file: string): Promise<void>
+  /** Removes what lines of tmpfiles.d(5) say is to be removed. */
+  removeTmpfiles(lines: string): Promise<void>
   /** Removes what a container that has stopped left in the runtime's state folder; nothing when there is nothing. */
   deleteRuntimeState(runtime: string, container: string): Promise<void>
   readonly emit: Emit
@@ -70,16 +113,17 @@ export function changeSubject(record: ChangeRecord): string {
   switch (record.kind) {
     case 'reload':
       return 'systemd'
-    case 'enable':
-    case 'disable':
+    case 'load':
+    case 'unit-state':
     case 'start':
     case 'stop':
     case 'mount':
     case 'unmount':
       return record.unit
     case 'create-tmpfiles':
-    case 'remove-tmpfiles':
       return record.file
+    case 'remove-tmpfiles':
+      return 'the tmpfiles.d lines'
     case 'remove-empty':
       return record.paths.join(', ')
     default:

@@ -1,17 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto'
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   constants,
   copyFileSync,
+  fchmodSync,
+  fchownSync,
   fsyncSync,
   lchownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readlinkSync,
   readSync,
+  renameSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -19,139 +21,141 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
+import { removeTree } from '../host/remove-tree.ts'
 import { renameExclusive } from '../host/system-calls.ts'
-import type { Change, ChangeHost, RecordOf } from './change.ts'
-
-export interface Ownership {
-  /** 0 to 0o7777. */
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-}
-
-/** The bytes of a new file, or the path of the file that it is to be a copy of. */
-export type FileContent = { readonly bytes: Uint8Array } | { readonly copyOf: string | Buffer }
+import type { ChangeKind, FileContent, Ownership } from './change.ts'
 
 /** A new file. Its directory must exist. @throws ForerunError `file-exists`. */
-export function writeFile(path: string, content: FileContent, ownership: Ownership): Change {
-  const temporary = asideOf(path)
-  return {
-    prepare() {
-      refusePresent(path)
-      return { kind: 'write-file', path, temporary, sha256: contentSha256(content) }
-    },
-    apply() {
-      if ('bytes' in content) writeFileSync(temporary, content.bytes, { flag: 'wx', mode: 0o600 })
-      else copyFileSync(content.copyOf, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-      chownSync(temporary, ownership.uid, ownership.gid)
-      chmodSync(temporary, ownership.mode)
-      // Else a power cut could leave the name with less than its content, which undoing would take for the user's own.
-      syncFile(temporary)
-      renameOrRefuse(temporary, path)
-    },
-  }
+export const writeFile: ChangeKind<'write-file'> = {
+  prepare({ path, content }) {
+    refusePresent(path)
+    return { kind: 'write-file', path, temporary: asideOf(path), sha256: contentSha256(content) }
+  },
+  apply(change, { temporary }) {
+    writeTemporary(temporary, change.content, change)
+    renameOrRefuse(temporary, change.path)
+  },
+  /** What has been changed since it was written is kept, with a notice. */
+  undo({ path, temporary, sha256 }, host) {
+    // What was never made is not removed: a file system that is read-only would refuse even that.
+    if (isPresent(temporary)) unlinkSync(temporary)
+    if (!isPresent(path)) return
+    if (fileSha256(path) === sha256) unlinkSync(path)
+    else host.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
+  },
 }
 
-/** What has been changed since it was written is kept, with a notice. */
-export function undoWriteFile(record: RecordOf<'write-file'>, host: ChangeHost): void {
-  // What was never made is not removed: a file system that is read-only would refuse even that.
-  if (isPresent(record.temporary)) unlinkSync(record.temporary)
-  if (!isPresent(record.path)) return
-  if (fileSha256(record.path) === record.sha256) unlinkSync(record.path)
-  else host.emit({ type: 'notice', message: `Will not delete ${record.path} as it was manually modified.` })
+/** Another content for a file that is there: at every moment one of the two has the name. */
+export const replaceFile: ChangeKind<'replace-file'> = {
+  prepare: ({ path }) => ({ kind: 'replace-file', path, temporary: asideOf(path), aside: asideOf(path) }),
+  apply(change, { temporary, aside }) {
+    writeTemporary(temporary, change.content, change)
+    linkSync(change.path, aside)
+    renameSync(temporary, change.path)
+  },
+  undo: undoReplacement,
+  finish: finishReplacement,
 }
 
-/** A new symbolic link; its mode means nothing. @throws ForerunError `file-exists`. */
-export function makeSymlink(path: string, target: string, owner: Omit<Ownership, 'mode'>): Change {
-  return {
-    prepare() {
-      refusePresent(path)
-      return { kind: 'make-symlink', path, target }
-    },
-    apply() {
-      symlinkSync(target, path)
-      // A directory with the setgid bit gives its group to what is made in it.
-      lchownSync(path, owner.uid, owner.gid)
-    },
-  }
+/** A new symbolic link. @throws ForerunError `file-exists`. */
+export const makeSymlink: ChangeKind<'make-symlink'> = {
+  prepare({ path, target }) {
+    refusePresent(path)
+    return { kind: 'make-symlink', path, target }
+  },
+  apply({ path, target, uid, gid }) {
+    symlinkSync(target, path)
+    // A directory with the setgid bit gives its group to what is made in it.
+    lchownSync(path, uid, gid)
+  },
+  undo({ path, target }) {
+    if (linkTarget(path) === target) unlinkSync(path)
+  },
 }
 
-export function undoMakeSymlink(record: RecordOf<'make-symlink'>): void {
-  if (linkTarget(record.path) === record.target) unlinkSync(record.path)
+/** Another target for a symbolic link that is there. */
+export const replaceSymlink: ChangeKind<'replace-symlink'> = {
+  prepare: ({ path }) => ({ kind: 'replace-symlink', path, temporary: asideOf(path), aside: asideOf(path) }),
+  apply({ path, target, uid, gid }, { temporary, aside }) {
+    symlinkSync(target, temporary)
+    lchownSync(temporary, uid, gid)
+    linkSync(path, aside)
+    renameSync(temporary, path)
+  },
+  undo: undoReplacement,
+  finish: finishReplacement,
 }
 
 /** A directory that may exist already, or a link to one, and is then left as it is. @throws ForerunError `host-file`. */
-export function makeDirectory(path: string, ownership: Ownership): Change {
-  return {
-    prepare() {
-      const made = !isPresent(path)
-      if (!made) refuseOther(path)
-      return { kind: 'make-directory', path, made }
-    },
-    apply() {
-      if (isPresent(path)) return
-      mkdirSync(path, { mode: 0o700 })
-      chownSync(path, ownership.uid, ownership.gid)
-      chmodSync(path, ownership.mode)
-    },
-  }
-}
-
-export function undoMakeDirectory(record: RecordOf<'make-directory'>): void {
-  if (record.made) removeEmptyDirectory(record.path)
+export const makeDirectory: ChangeKind<'make-directory'> = {
+  prepare({ path }) {
+    const made = !isPresent(path)
+    if (!made) refuseOther(path)
+    return { kind: 'make-directory', path, made }
+  },
+  apply({ path, mode, uid, gid }) {
+    if (isPresent(path)) return
+    mkdirSync(path, { mode: 0o700 })
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    try {
+      setOwnership(fd, { mode, uid, gid })
+    } finally {
+      closeSync(fd)
+    }
+  },
+  undo({ path, made }) {
+    if (made) removeEmptyDirectory(path)
+  },
 }
 
 /**
  * Takes a file or symbolic link away: to a hidden name beside it, where undoing finds the very inode, and for good once
  * the transaction has been committed.
  */
-export function removeFile(path: string): Change {
-  const aside = asideOf(path)
-  return {
-    prepare: () => ({ kind: 'remove-file', path, aside }),
-    apply: () => renameExclusive(path, aside),
-  }
-}
-
-export function undoRemoveFile(record: RecordOf<'remove-file'>): void {
-  if (isPresent(record.aside)) renameExclusive(record.aside, record.path)
-}
-
-export function finishRemoveFile(record: RecordOf<'remove-file'>): void {
-  rmSync(record.aside, { force: true })
+export const removeFile: ChangeKind<'remove-file'> = {
+  prepare: ({ path }) => ({ kind: 'remove-file', path, aside: asideOf(path) }),
+  apply: ({ path }, { aside }) => renameExclusive(path, aside),
+  undo({ path, aside }) {
+    if (isPresent(aside)) renameExclusive(aside, path)
+  },
+  finish({ aside }) {
+    rmSync(aside, { force: true })
+  },
 }
 
 /** Once the transaction has been committed, removes what holds nothing, the last given first; anything else is kept and told of. */
-export function removeEmpty(paths: readonly string[]): Change {
-  return { prepare: () => ({ kind: 'remove-empty', paths }), apply() {} }
+export const removeEmpty: ChangeKind<'remove-empty'> = {
+  prepare: ({ paths }) => ({ kind: 'remove-empty', paths }),
+  apply() {},
+  finish({ paths }, host) {
+    for (const path of paths.toReversed()) {
+      const status = lstatSync(path, { throwIfNoEntry: false })
+      if (status === undefined) continue
+      if (status.isDirectory()) removeEmptyDirectory(path)
+      else if (!status.isFile() || status.size === 0) unlinkSync(path)
+      if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
+    }
+  },
 }
 
-export function finishRemoveEmpty(record: RecordOf<'remove-empty'>, host: ChangeHost): void {
-  for (const path of record.paths.toReversed()) {
-    const status = lstatSync(path, { throwIfNoEntry: false })
-    if (status === undefined) continue
-    if (status.isDirectory()) removeEmptyDirectory(path)
-    else if (!status.isFile() || status.size === 0) unlinkSync(path)
-    if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
-  }
+/** A rename within one file system, to a name that is free. @throws ForerunError `file-exists`. */
+export const rename: ChangeKind<'rename'> = {
+  prepare: ({ path, to }) => ({ kind: 'rename', path, to }),
+  apply: ({ path, to }) => renameOrRefuse(path, to),
+  undo: undoRename,
 }
 
-/** A rename within one file system; `discard` removes the result once the transaction has been committed. */
-export function rename(path: string, to: string, options: { discard?: boolean } = {}): Change {
-  return {
-    prepare: () => ({ kind: 'rename', path, to, discard: options.discard ?? false }),
-    apply: () => renameOrRefuse(path, to),
-  }
-}
-
-export function undoRename(record: RecordOf<'rename'>): void {
-  if (isPresent(record.to) && !isPresent(record.path)) renameExclusive(record.to, record.path)
-}
-
-export function finishRename(record: RecordOf<'rename'>): void {
-  if (record.discard) rmSync(record.to, { recursive: true, force: true })
+/** Takes a folder away, to a hidden name beside it, and removes it once the transaction has been committed. */
+export const discard: ChangeKind<'discard'> = {
+  prepare: ({ path }) => ({ kind: 'discard', path, to: asideOf(path) }),
+  apply: ({ path }, { to }) => renameExclusive(path, to),
+  undo: undoRename,
+  async finish({ to }, host) {
+    const left = await removeTree(to)
+    if (left !== undefined) host.emit({ type: 'notice', message: `${to} ${left}. The next command tries it again.` })
+  },
 }
 
 /** SHA-256 in hexadecimal. */
@@ -167,7 +171,7 @@ export function fileSha256(path: string | Buffer): string | undefined {
   if (!lstatSync(path).isFile()) return undefined
   const hash = createHash('sha256')
   const buffer = Buffer.alloc(1024 * 1024)
-  const fd = openSync(path, 'r')
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
     for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
       hash.update(buffer.subarray(0, length))
@@ -183,6 +187,11 @@ export function isPresent(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
+/** Where a symbolic link leads, as it is written; undefined for anything else. */
+export function linkTarget(path: string): string | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(path) : undefined
+}
+
 /** Removes a directory if it is empty; says nothing when it is not, or is not there. */
 export function removeEmptyDirectory(path: string): void {
   if (!isPresent(path)) return
@@ -195,13 +204,39 @@ export function removeEmptyDirectory(path: string): void {
   }
 }
 
-function syncFile(path: string): void {
-  const fd = openSync(path, 'r')
+/** By its descriptor throughout: whoever owns the folder could put a link under the name meanwhile. */
+function writeTemporary(temporary: string, content: FileContent, ownership: Ownership): void {
+  const fd = openSync(temporary, 'wx', 0o600)
   try {
+    if ('bytes' in content) writeFileSync(fd, content.bytes)
+    else copyFileSync(content.copyOf, `/proc/self/fd/${fd}`, constants.COPYFILE_FICLONE)
+    setOwnership(fd, ownership)
+    // Else a power cut could leave the name with less than its content, which undoing would take for the user's own.
     fsyncSync(fd)
   } finally {
     closeSync(fd)
   }
+}
+
+function setOwnership(fd: number, { mode, uid, gid }: Ownership): void {
+  fchownSync(fd, uid, gid)
+  fchmodSync(fd, mode)
+}
+
+function undoRename({ path, to }: { path: string; to: string }): void {
+  if (isPresent(to) && !isPresent(path)) renameExclusive(to, path)
+}
+
+function undoReplacement({ path, temporary, aside }: { path: string; temporary: string; aside: string }): void {
+  if (isPresent(temporary)) unlinkSync(temporary)
+  if (!isPresent(aside)) return
+  renameSync(aside, path)
+  // Two names of one inode both stay: the name had not been replaced.
+  if (isPresent(aside)) unlinkSync(aside)
+}
+
+function finishReplacement({ aside }: { aside: string }): void {
+  rmSync(aside, { force: true })
 }
 
 function refusePresent(path: string): void {
@@ -227,10 +262,7 @@ function renameOrRefuse(from: string, to: string): void {
   }
 }
 
+/** A hidden name in the same directory, whatever the length of the other. */
 function asideOf(path: string): string {
-  return join(dirname(path), `.${basename(path).slice(0, 200)}.forerun-${randomBytes(6).toString('hex')}`)
-}
-
-function linkTarget(path: string): string | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(path) : undefined
+  return join(dirname(path), `.forerun-${randomBytes(8).toString('hex')}`)
 }

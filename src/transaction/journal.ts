@@ -1,97 +1,182 @@
 import {
   closeSync,
-  existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { ForerunError } from '../errors.ts'
 import { syncDirectory } from '../host/durable-file.ts'
+import { namesIn } from '../host/folder-entries.ts'
+import { isFullDisk } from '../host/full-disk.ts'
 import type { ChangeRecord } from './change.ts'
+import { isKnownKind } from './kinds.ts'
+
+/** What a transaction is about. */
+export interface Operation {
+  /** `install etcd`, in a user's words. */
+  readonly title: string
+  /** Names of the containers that it changes. */
+  readonly containers: readonly string[]
+}
 
 /**
- * The journal of the transaction under way: a file of JSON lines, each on the disk before what it tells begins. The
- * first line names the operation, then comes one per change, and `{"committed":true}` last.
+ * The journal of one transaction: a file of JSON lines, each on the disk before what it tells begins. The first line tells
+ * the format and the operation, then comes one per change, and `{"committed":true}`. What has been undone, or finished after
+ * the commit, is told by `{"settled":INDEX}`.
  */
 export interface Journal {
+  readonly path: string
   append(record: ChangeRecord): void
   /** From here on the transaction is done; what remains is only finishing. */
   commit(): void
+  /**
+   * After a commit that failed: takes it back, on the disk.
+   *
+   * @returns false when that fails, too: what the disk holds decides, when the next command reads it.
+   */
+  retract(): boolean
+  /** A record needs nothing any more. Not durable: it may be settled once more. */
+  settle(index: number): void
   /** Forgets the transaction. */
   remove(): void
+  close(): void
 }
 
 export interface JournalContent {
-  /** `install etcd`. */
-  readonly operation: string
+  readonly path: string
+  readonly operation: Operation
   readonly records: readonly ChangeRecord[]
   readonly committed: boolean
+  readonly settled: ReadonlySet<number>
 }
 
-/** @throws Error when a transaction is under way: recovery comes first. */
-export function openJournal(folder: string, operation: string): Journal {
+/** Of the lines below; another one needs another version of forerun. */
+const format = 2
+
+export function openJournal(folder: string, { title, containers }: Operation): Journal {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const path = journalPath(folder)
-  const fd = openSync(path, 'ax', 0o600)
-  const append = (line: object): void => {
-    const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
-    fsyncSync(fd)
-  }
+  const path = join(folder, `${String(nextNumber(folder)).padStart(8, '0')}.jsonl`)
+  const journal = journalOn(path, openSync(path, 'ax', 0o600))
   try {
-    append({ operation })
+    journal.write({ journal: format, operation: title, containers })
     syncDirectory(folder)
   } catch (error) {
-    closeSync(fd)
+    journal.close()
     rmSync(path, { force: true })
     throw error
   }
-  return {
-    append,
-    commit: () => append({ committed: true }),
-    remove() {
-      closeSync(fd)
-      removeJournal(folder)
-    },
-  }
+  return journal
+}
+
+/** Goes on with a journal that an earlier command left. */
+export function reopenJournal({ path }: JournalContent): Journal {
+  return journalOn(path, openSync(path, 'a'))
 }
 
 /**
- * What an ended process left; undefined when it left nothing. A last line that is torn belongs to a change that had
- * not begun, and is dropped.
+ * The journals of transactions that have not been settled, the oldest first. A last line that is torn belongs to a change
+ * that had not begun, and is dropped.
+ *
+ * @throws ForerunError `journal` for one that another version of forerun wrote.
  */
-export function readJournal(folder: string): JournalContent | undefined {
-  const path = journalPath(folder)
-  if (!existsSync(path)) return undefined
+export function readJournals(folder: string): JournalContent[] {
+  return namesIn(folder)
+    .filter((name) => /^(?:\d+|transaction)\.jsonl$/.test(name))
+    .sort()
+    .map((name) => readJournal(join(folder, name)))
+}
+
+function readJournal(path: string): JournalContent {
   const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1).map(parseLine)
-  const whole = lines.slice(0, lines.includes(undefined) ? lines.indexOf(undefined) : lines.length)
-  const [first, ...rest] = whole as [{ operation: string } | undefined, ...(ChangeRecord | { committed: true })[]]
+  const whole = lines.slice(0, lines.includes(undefined) ? lines.indexOf(undefined) : lines.length) as JournalLine[]
+  // Torn before its first line was whole: nothing had begun.
+  const { journal, operation = 'an operation', containers = [] } = whole[0] ?? { journal: format }
+  const records = whole.slice(1).filter((line) => line.kind !== undefined)
+  const unknown = records.find(({ kind }) => !isKnownKind(kind ?? ''))
+  if (journal !== format || unknown !== undefined) {
+    throw new ForerunError('journal', `'${operation}' was begun by another version of forerun, and is not finished`, {
+      hint: `Finish it with any command of that version, or put things right by hand and remove '${path}'.`,
+    })
+  }
   return {
-    operation: first?.operation ?? 'an operation',
-    records: rest.filter((line) => 'kind' in line),
-    committed: rest.some((line) => 'committed' in line),
+    path,
+    operation: { title: operation, containers },
+    records: records as unknown as ChangeRecord[],
+    committed: whole.some(({ committed }) => committed),
+    settled: new Set(whole.flatMap(({ settled }) => settled ?? [])),
   }
 }
 
-export function removeJournal(folder: string): void {
-  rmSync(journalPath(folder), { force: true })
-  syncDirectory(folder)
+interface JournalLine {
+  readonly journal?: number
+  readonly operation?: string
+  readonly containers?: readonly string[]
+  readonly kind?: string
+  readonly committed?: boolean
+  readonly settled?: number
 }
 
-/** Keeps a journal that could not be worked off, under a name that says when. @returns its path. */
-export function putJournalAside(folder: string): string {
-  const aside = join(folder, `unfinished-${Date.now()}.jsonl`)
-  renameSync(journalPath(folder), aside)
-  syncDirectory(folder)
-  return aside
+function journalOn(path: string, fd: number): Journal & { write(line: object): void } {
+  let beforeCommit = 0
+  let isOpen = true
+
+  function append(line: object): void {
+    const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
+  }
+
+  function write(line: object): void {
+    append(line)
+    fsyncSync(fd)
+  }
+
+  function close(): void {
+    if (isOpen) closeSync(fd)
+    isOpen = false
+  }
+
+  return {
+    path,
+    write,
+    append: write,
+    commit() {
+      beforeCommit = fstatSync(fd).size
+      write({ committed: true })
+    },
+    retract() {
+      try {
+        ftruncateSync(fd, beforeCommit)
+        fsyncSync(fd)
+        return true
+      } catch {
+        return false
+      }
+    },
+    settle(index) {
+      try {
+        append({ settled: index })
+      } catch (error) {
+        // On a full disk the record is only settled once more.
+        if (!isFullDisk(error)) throw error
+      }
+    },
+    remove() {
+      close()
+      rmSync(path, { force: true })
+      syncDirectory(join(path, '..'))
+    },
+    close,
+  }
 }
 
-function journalPath(folder: string): string {
-  return join(folder, 'transaction.jsonl')
+function nextNumber(folder: string): number {
+  return Math.max(0, ...namesIn(folder).map((name) => Number.parseInt(name, 10) || 0)) + 1
 }
 
 function parseLine(line: string): object | undefined {

@@ -1,79 +1,73 @@
-import type { ChangeHost, ChangeRecord } from './change.ts'
+import type { Change, ChangeHost, ChangeKind, ChangeRecord } from './change.ts'
 import {
-  finishRemoveEmpty,
-  finishRemoveFile,
-  finishRename,
-  undoMakeDirectory,
-  undoMakeSymlink,
-  undoRemoveFile,
-  undoRename,
-  undoWriteFile,
+  discard,
+  makeDirectory,
+  makeSymlink,
+  removeEmpty,
+  removeFile,
+  rename,
+  replaceFile,
+  replaceSymlink,
+  writeFile,
 } from './files.ts'
-import {
-  finishRemoveTmpfiles,
-  finishStop,
-  undoCreateTmpfiles,
-  undoDisable,
-  undoEnable,
-  undoMount,
-  undoReload,
-  undoStart,
-  undoStop,
-  undoUnmount,
-} from './units.ts'
+import { createTmpfiles, load, mount, reload, removeTmpfiles, start, stop, unitState, unmount } from './units.ts'
+
+const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
+  'write-file': writeFile,
+  'replace-file': replaceFile,
+  'make-symlink': makeSymlink,
+  'replace-symlink': replaceSymlink,
+  'make-directory': makeDirectory,
+  'remove-file': removeFile,
+  'remove-empty': removeEmpty,
+  rename,
+  discard,
+  reload,
+  load,
+  'unit-state': unitState,
+  start,
+  stop,
+  mount,
+  unmount,
+  'create-tmpfiles': createTmpfiles,
+  'remove-tmpfiles': removeTmpfiles,
+}
+
+/** Looks whether a change can be made, and tells what the journal has to hold of it. */
+export async function prepareChange(change: Change, host: ChangeHost): Promise<ChangeRecord> {
+  return await kindOf(change).prepare(change, host)
+}
+
+export async function makeChange(change: Change, record: ChangeRecord, host: ChangeHost): Promise<void> {
+  await kindOf(change).apply(change, record, host)
+}
 
 /**
  * Puts back what a change did, wholly, partly or not at all. May be repeated: a change that was undone, or never made,
  * is left alone.
  */
 export async function undoChange(record: ChangeRecord, host: ChangeHost): Promise<void> {
-  switch (record.kind) {
-    case 'write-file':
-      return undoWriteFile(record, host)
-    case 'make-symlink':
-      return undoMakeSymlink(record)
-    case 'make-directory':
-      return undoMakeDirectory(record)
-    case 'remove-file':
-      return undoRemoveFile(record)
-    case 'rename':
-      return undoRename(record)
-    case 'reload':
-      return undoReload(record, host)
-    case 'enable':
-      return undoEnable(record, host)
-    case 'disable':
-      return undoDisable(record, host)
-    case 'start':
-      return undoStart(record, host)
-    case 'stop':
-      return undoStop(record, host)
-    case 'mount':
-      return undoMount(record, host)
-    case 'unmount':
-      return undoUnmount(record, host)
-    case 'create-tmpfiles':
-      return undoCreateTmpfiles(record, host)
-    case 'remove-empty':
-    case 'remove-tmpfiles':
-      return
-  }
+  await kindOf(record).undo?.(record, host)
 }
 
 /** Does what could not have been undone, after the commit. May be repeated. */
 export async function finishChange(record: ChangeRecord, host: ChangeHost): Promise<void> {
-  switch (record.kind) {
-    case 'remove-file':
-      return finishRemoveFile(record)
-    case 'remove-empty':
-      return finishRemoveEmpty(record, host)
-    case 'rename':
-      return finishRename(record)
-    case 'stop':
-      return finishStop(record, host)
-    case 'remove-tmpfiles':
-      return finishRemoveTmpfiles(record, host)
-    default:
-      return
-  }
+  await kindOf(record).finish?.(record, host)
+}
+
+/** Whether this version knows how to undo and finish a record. */
+export function isKnownKind(kind: string): boolean {
+  return Object.hasOwn(kinds, kind)
+}
+
+/** The table gives every kind its own types; the compiler cannot follow that through a look-up. */
+interface AnyKind {
+  prepare(change: Change, host: ChangeHost): Promise<ChangeRecord> | ChangeRecord
+  apply(change: Change, record: ChangeRecord, host: ChangeHost): Promise<void> | void
+  undo?(record: ChangeRecord, host: ChangeHost): Promise<void> | void
+  finish?(record: ChangeRecord, host: ChangeHost): Promise<void> | void
+}
+
+function kindOf({ kind }: { readonly kind: Change['kind'] }): AnyKind {
+  return kinds[kind] as AnyKind
 }

@@ -5,22 +5,31 @@ import type { Emit } from '../events.ts'
 import { namingFullDisk } from '../host/full-disk.ts'
 import { syncFileSystem } from '../host/system-calls.ts'
 import { type Change, type ChangeHost, type ChangeRecord, changeSubject } from './change.ts'
-import { type Journal, openJournal, putJournalAside, readJournal, removeJournal } from './journal.ts'
-import { finishChange, undoChange } from './kinds.ts'
+import {
+  type Journal,
+  type JournalContent,
+  type Operation,
+  openJournal,
+  readJournals,
+  reopenJournal,
+} from './journal.ts'
+import { finishChange, makeChange, prepareChange, undoChange } from './kinds.ts'
 
 /**
  * Makes all changes or none. Each is recorded on the disk, with what undoing needs, before it begins; the durable commit
  * record decides. A failure or a raised signal undoes, in reverse, what was made. The process may be killed at any point:
  * `recover` then finishes or undoes. The host must be locked, and recovered.
  *
- * @throws the error that stopped the changes, after undoing them.
+ * @throws the error that stopped the changes, after undoing them; ForerunError `journal` while an earlier transaction with
+ * one of these containers could not be undone.
  */
 export async function applyChanges(
-  operation: string,
+  operation: Operation,
   changes: readonly Change[],
   options: { journal: string; host: ChangeHost; signal: AbortSignal },
 ): Promise<void> {
   const { host, signal } = options
+  refuseUnsettled(operation, options)
   const journal = openJournal(options.journal, operation)
   const records: ChangeRecord[] = []
   try {
@@ -30,37 +39,37 @@ export async function applyChanges(
     }
     refuseAborted(signal)
     syncTouched(records)
-    journal.commit()
+    commit(operation, journal)
   } catch (error) {
-    const undone = await undoAll(records, host)
-    syncTouched(records)
-    if (undone) journal.remove()
+    if (!isUndecided(error)) await settle({ records, settled: new Set() }, { journal, host, verb: 'undo' })
+    journal.close()
     throw namingFullDisk(error, placeOf(records.at(-1)) ?? options.journal)
   }
   host.emit({ type: 'committed' })
-  if (await finishAll(records, host)) journal.remove()
+  await settle({ records, settled: new Set() }, { journal, host, verb: 'finish' })
+  journal.close()
 }
 
 /**
- * Finishes or undoes what a killed command left, or one that could not undo it itself. What fails once more is told, and
- * the journal then put aside under another name, so that one file out of reach does not stop all later commands. The
- * host must be locked.
+ * Finishes or undoes what commands left that were killed, or that could not undo it themselves. What fails once more is
+ * told, and tried again by the next command. The host must be locked.
  *
- * @throws ForerunError `interrupted` when something failed and the signal is raised: the next command tries it all again.
+ * @throws ForerunError `interrupted` when something failed and the signal is raised; `journal`.
  */
 export async function recover(folder: string, host: ChangeHost, signal: AbortSignal): Promise<void> {
-  const left = readJournal(folder)
-  if (left === undefined) return
-  const done = await (left.committed ? finishAll(left.records, host) : undoAll(left.records, host))
-  syncTouched(left.records)
-  if (!done && signal.aborted) {
-    throw new ForerunError('interrupted', 'interrupted while recovering from an earlier command that was cut short', {
-      hint: 'The next command does it again.',
-    })
+  for (const left of readJournals(folder)) {
+    const journal = reopenJournal(left)
+    const verb = left.committed ? 'finish' : 'undo'
+    const done = await settle(left, { journal, host, verb })
+    journal.close()
+    if (done) {
+      host.emit({ type: 'recovered', operation: left.operation.title, outcome: left.committed ? 'finished' : 'undone' })
+    } else if (signal.aborted) {
+      throw new ForerunError('interrupted', 'interrupted while recovering from an earlier command that was cut short', {
+        hint: 'The next command does it again.',
+      })
+    }
   }
-  if (done) removeJournal(folder)
-  else host.emit({ type: 'notice', message: `The rest is for you to mend: see ${putJournalAside(folder)}.` })
-  host.emit({ type: 'recovered', operation: left.operation, outcome: left.committed ? 'finished' : 'undone' })
 }
 
 async function applyChange(
@@ -69,48 +78,98 @@ async function applyChange(
 ): Promise<void> {
   const { host, journal, records } = transaction
   const index = records.length
-  const record = await change.prepare(host)
+  const record = await prepareChange(change, host)
   journal.append(record)
   records.push(record)
   const about = { index, kind: record.kind, subject: changeSubject(record) }
   host.emit({ type: 'change', phase: 'recorded', ...about })
-  await change.apply(host)
+  await makeChange(change, record, host)
   host.emit({ type: 'change', phase: 'applied', ...about })
 }
 
-/** Undoes as much as can be; what cannot is told and does not keep the rest from being undone. @returns whether all was. */
-async function undoAll(records: readonly ChangeRecord[], host: ChangeHost): Promise<boolean> {
-  let all = true
-  for (const [index, record] of [...records.entries()].reverse()) {
-    const done = await attempt(host.emit, `could not undo '${record.kind}' of ${changeSubject(record)}`, () =>
-      undoChange(record, host),
-    )
-    all &&= done
-    host.emit({ type: 'change', phase: 'undone', index, kind: record.kind, subject: changeSubject(record) })
+function commit({ title }: Operation, journal: Journal): void {
+  try {
+    journal.commit()
+  } catch (cause) {
+    if (journal.retract()) throw cause
+    throw new ForerunError('journal', `cannot write '${journal.path}': ${(cause as Error).message}`, {
+      hint: `Whether '${title}' holds is decided by the next command, from what the disk has of it. Look at the disk first.`,
+      cause: undecided,
+    })
   }
-  return all
 }
 
-async function finishAll(records: readonly ChangeRecord[], host: ChangeHost): Promise<boolean> {
-  let all = true
-  for (const record of records) {
-    const done = await attempt(host.emit, `could not clean up after '${record.kind}' of ${changeSubject(record)}`, () =>
-      finishChange(record, host),
-    )
-    all &&= done
-  }
-  return all
+const undecided = new Error('the commit could neither be written nor taken back')
+
+function isUndecided(error: unknown): boolean {
+  return error instanceof Error && error.cause === undecided
 }
 
-async function attempt(emit: Emit, failure: string, action: () => Promise<void>): Promise<boolean> {
+/**
+ * Undoes or finishes what has not been settled; what fails is told and does not keep the rest from being done. When all is
+ * done and durable the journal goes.
+ */
+async function settle(
+  { records, settled }: Pick<JournalContent, 'records' | 'settled'>,
+  { journal, host, verb }: { journal: Journal; host: ChangeHost; verb: 'undo' | 'finish' },
+): Promise<boolean> {
+  const left = [...records.entries()].filter(([index]) => !settled.has(index))
+  const failed: number[] = []
+  for (const [index, record] of verb === 'undo' ? left.reverse() : left) {
+    const subject = changeSubject(record)
+    const done = await attempt(host.emit, `${failure[verb]} '${record.kind}' of ${subject}`, async () => {
+      await (verb === 'undo' ? undoChange(record, host) : finishChange(record, host))
+    })
+    if (done) journal.settle(index)
+    else failed.push(index)
+    if (verb === 'undo') host.emit({ type: 'change', phase: 'undone', index, kind: record.kind, subject })
+  }
+  syncTouched(records)
+  if (failed.length > 0) {
+    host.emit({
+      type: 'notice',
+      message: `The next command tries it again. What is left to do stands in ${journal.path}`,
+    })
+    return false
+  }
+  journal.remove()
+  return true
+}
+
+const failure = { undo: 'could not undo', finish: 'could not clean up after' } as const
+
+async function attempt(emit: Emit, message: string, action: () => Promise<void>): Promise<boolean> {
   try {
     await action()
     return true
   } catch (error) {
     const code = error instanceof ForerunError ? error.code : undefined
-    emit({ type: 'undo-failed', code, message: `${failure}: ${(error as Error).message}` })
+    emit({ type: 'undo-failed', code, message: `${message}: ${(error as Error).message}` })
     return false
   }
+}
+
+/**
+ * What is still to be undone would take away what a new transaction makes under the same names. What is only to be cleaned
+ * up is given up for it, and told.
+ */
+function refuseUnsettled({ containers }: Operation, { journal, host }: { journal: string; host: ChangeHost }): void {
+  const left = readJournals(journal).filter(({ operation }) =>
+    operation.containers.some((one) => containers.includes(one)),
+  )
+  for (const content of left.filter(({ committed }) => committed)) {
+    const subjects = content.records.filter((_, index) => !content.settled.has(index)).map(changeSubject)
+    host.emit({
+      type: 'notice',
+      message: `Left where it is after '${content.operation.title}': ${subjects.join(', ')}`,
+    })
+    reopenJournal(content).remove()
+  }
+  const [blocking] = left.filter(({ committed }) => !committed)
+  if (blocking === undefined) return
+  throw new ForerunError('journal', `'${blocking.operation.title}' could not be undone yet; see the messages above`, {
+    hint: `Mend what keeps it, and call again; '${blocking.path}' tells what is left to undo.`,
+  })
 }
 
 function placeOf(record: ChangeRecord | undefined): string | undefined {
@@ -139,15 +198,9 @@ function syncTouched(records: readonly ChangeRecord[]): void {
 }
 
 function touchedPaths(record: ChangeRecord): readonly string[] {
-  switch (record.kind) {
-    case 'create-tmpfiles':
-      return record.absent
-    case 'enable':
-    case 'disable':
-      return record.before.map(({ path }) => path)
-    default:
-      return 'path' in record ? [record.path] : []
-  }
+  if (record.kind === 'create-tmpfiles') return record.absent
+  if (record.kind === 'remove-empty') return record.paths
+  return 'path' in record ? [record.path] : []
 }
 
 function nearestExisting(folder: string): string {

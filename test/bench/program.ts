@@ -4,7 +4,7 @@ import { wire } from '../../src/cli/wire.ts'
 import { parseLocation } from '../../src/image/location.ts'
 import { installableImage } from '../../src/operations/containers/installable-image.ts'
 import type { Context } from '../../src/operations/context.ts'
-import { lockHost } from '../../src/operations/lock-host.ts'
+import { lockStore } from '../../src/operations/lock-host.ts'
 import { pull } from '../../src/operations/transfer/pull.ts'
 import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 import { checkOutInThreads } from '../../src/workers/check-out-in-threads.ts'
@@ -18,7 +18,7 @@ import { checkOutInThreads } from '../../src/workers/check-out-in-threads.ts'
 async function main([action, folder = '', image = '', target = '', method = 'auto']: string[]): Promise<void> {
   await using wired = wire({ emit() {}, signal: new AbortController().signal })
   const store = join(folder, 'store')
-  const paths = { ...wired.paths, store, journal: join(folder, 'journal'), lock: join(folder, 'lock') }
+  const paths = { ...wired.paths, store, journal: join(folder, 'journal'), storeLock: join(folder, 'store.lock') }
   const context: Context = { ...wired, paths }
   if (action === 'pull') await pull(image, sourceOptions, context)
   else await checkOut(image, { target: join(folder, target), method: method as CheckoutMethod }, context)
@@ -31,7 +31,7 @@ async function checkOut(
   options: { target: string; method: CheckoutMethod },
   context: Context,
 ): Promise<void> {
-  using _lock = await lockHost(context)
+  using _lock = await lockStore('bench', 'exclusive', context)
   const { tree } = await installableImage({ location: parseLocation(image), sourceOptions, rootfs: undefined }, context)
   mkdirSync(join(options.target, '..'), { recursive: true })
   await checkOutInThreads(context.paths.store, tree, { ...options, shared: true }, context)

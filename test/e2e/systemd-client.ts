@@ -15,10 +15,7 @@ export interface ClientRequest {
   readonly connections: number
   /** 0 to remain root. */
   readonly uid: number
-  readonly calls: readonly (
-    | readonly ['reload']
-    | readonly ['enable' | 'disable' | 'start' | 'stop' | 'status', string]
-  )[]
+  readonly calls: readonly (readonly ['reload'] | readonly ['start' | 'stop' | 'status', string])[]
 }
 
 export type ClientAnswer = { value: unknown } | { code: string; message: string }

@@ -6,11 +6,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { ForerunEvent } from '../../src/events.ts'
 import { connectManager, type ManagerOptions } from '../../src/systemd/dbus-manager.ts'
 import type { SystemdManager } from '../../src/systemd/manager.ts'
 import { applyTmpfiles } from '../../src/systemd/tmpfiles.ts'
-import { unitLinks } from '../../src/systemd/unit-links.ts'
 import { bootHost, type LabHost } from '../lab/host.ts'
 import type { ClientAnswer, ClientRequest } from './systemd-client.ts'
 
@@ -26,72 +24,6 @@ before(async () => {
 })
 
 after(() => host[Symbol.asyncDispose]())
-
-test('enabling makes the links of WantedBy, RequiredBy and Alias, and disabling removes them', async () => {
-  await using manager = await managerWith({
-    'linked.service': [
-      '[Service]\nExecStart=/bin/sleep infinity',
-      '[Install]\nWantedBy=multi-user.target\nRequiredBy=basic.target\nAlias=other.service',
-    ],
-  })
-  const target = '/etc/systemd/system/linked.service'
-  const made = await manager.enable('linked.service')
-  assert.deepEqual(made.map((change) => change.path).sort(), [
-    '/etc/systemd/system/basic.target.requires/linked.service',
-    '/etc/systemd/system/multi-user.target.wants/linked.service',
-    '/etc/systemd/system/other.service',
-  ])
-  for (const change of made) assert.deepEqual([change.kind, change.target], ['symlink', target])
-
-  const found = await unitLinks('linked.service', unitDir)
-  assert.deepEqual(
-    found.map((link) => link.path.replace(root, '')),
-    made.map((change) => change.path).sort(),
-  )
-  for (const link of found) assert.equal(link.target, target)
-
-  await manager.reload()
-  assert.equal((await manager.status('linked.service')).unitFileState, 'enabled')
-  assert.match((await host.exec(['systemctl', 'show', '-p', 'Wants', 'multi-user.target'])).stdout, /linked\.service/)
-  assert.deepEqual(await manager.enable('linked.service'), [])
-
-  const removed = await manager.disable('linked.service')
-  assert.deepEqual(removed.map((change) => change.path).sort(), made.map((change) => change.path).sort())
-  for (const change of removed) assert.equal(change.kind, 'unlink')
-  assert.deepEqual(await unitLinks('linked.service', unitDir), [])
-  await manager.reload()
-  assert.equal((await manager.status('linked.service')).unitFileState, 'disabled')
-})
-
-test('a unit without [Install] is enabled to no effect', async () => {
-  await using manager = await managerWith({ 'static.service': ['[Service]\nExecStart=/bin/true'] })
-  assert.deepEqual(await manager.enable('static.service'), [])
-  assert.equal((await manager.status('static.service')).unitFileState, 'static')
-})
-
-test('being wanted by a target that does not exist is noticed', async () => {
-  const events: ForerunEvent[] = []
-  await using manager = await managerWith(
-    { 'stray.service': ['[Service]\nExecStart=/bin/true', '[Install]\nWantedBy=nowhere.target'] },
-    { emit: (event) => events.push(event) },
-  )
-  assert.equal((await manager.enable('stray.service')).length, 1)
-  assert.deepEqual(
-    events.filter((event) => event.type === 'notice').map((event) => event.message),
-    ['stray.service is wanted by nowhere.target, which does not exist on this host'],
-  )
-  await manager.disable('stray.service')
-})
-
-test('enabling over a file that is in the way is refused', async () => {
-  await using manager = await managerWith({
-    'somebody.service': ['[Service]\nExecStart=/bin/true'],
-    'pushy.service': ['[Service]\nExecStart=/bin/true', '[Install]\nAlias=taken.service'],
-  })
-  await symlink('/etc/systemd/system/somebody.service', join(unitDir, 'taken.service'))
-  await assert.rejects(manager.enable('pushy.service'), { code: 'file-exists', message: /taken\.service/ })
-  await rm(join(unitDir, 'taken.service'))
-})
 
 test('a start waits until a slow oneshot is up, and its state is told', async () => {
   await using manager = await managerWith({
@@ -159,9 +91,7 @@ test('a unit that systemd cannot load, does not have or may not start is refused
     message: /masked/,
     hint: /systemctl unmask masked\.service/,
   })
-  await assert.rejects(manager.enable('masked.service'), { code: 'unit', message: /masked/ })
   await assert.rejects(manager.start('none.service'), { code: 'unit', message: /none\.service not found/ })
-  await assert.rejects(manager.enable('none.service'), { code: 'unit', message: /does not exist/ })
   await assert.rejects(manager.start('manual.service'), { code: 'unit' })
   const { loadState, loadError } = await manager.status('badset.service')
   assert.equal(loadState, 'bad-setting')
@@ -183,8 +113,7 @@ test('the states of many units come in one call, by the names asked for', async 
       '[Install]\nAlias=uno.service',
     ],
   })
-  await manager.enable('one.service')
-  await manager.reload()
+  await host.exec(['systemctl', 'enable', 'one.service'])
   await manager.start('one.service')
   const states = await manager.statuses(['uno.service', 'none.service', 'one.service'])
   const active = { loadState: 'loaded', activeState: 'active', subState: 'exited' }
@@ -198,7 +127,7 @@ test('the states of many units come in one call, by the names asked for', async 
   )
   assert.deepEqual(await manager.statuses([]), new Map())
   await manager.stop('one.service')
-  await manager.disable('one.service')
+  await host.exec(['systemctl', 'disable', 'one.service'])
 })
 
 test('a start that somebody else stops is canceled', async () => {
@@ -265,22 +194,17 @@ test('the private socket serves while the bus is down', async () => {
       connections: 20,
       calls: [
         ['reload'],
-        ['enable', 'quiet.service'],
         ['start', 'quiet.service'],
         ['status', 'quiet.service'],
         ['start', 'fails.service'],
         ['stop', 'quiet.service'],
-        ['disable', 'quiet.service'],
       ],
     })
-    const path = '/etc/systemd/system/multi-user.target.wants/quiet.service'
     assert.deepEqual(answers[0], { value: null })
-    assert.deepEqual(answers[1], { value: [{ kind: 'symlink', path, target: '/etc/systemd/system/quiet.service' }] })
-    assert.deepEqual(answers[2], { value: null })
-    assert.equal((answers[3] as { value: { activeState: string } }).value.activeState, 'active')
-    assert.equal((answers[4] as { code: string }).code, 'systemd')
-    assert.deepEqual(answers[5], { value: null })
-    assert.deepEqual(answers[6], { value: [{ kind: 'unlink', path, target: '' }] })
+    assert.deepEqual(answers[1], { value: null })
+    assert.equal((answers[2] as { value: { activeState: string } }).value.activeState, 'active')
+    assert.equal((answers[3] as { code: string }).code, 'systemd')
+    assert.deepEqual(answers[4], { value: null })
   } finally {
     await host.exec(['systemctl', 'start', 'dbus.socket', 'dbus.service'])
   }
@@ -290,7 +214,7 @@ test('a user who is not root may look and not touch', async () => {
   await writeUnits({ 'runs.service': ['[Service]\nExecStart=/bin/sleep infinity'] })
   const [status, ...refused] = await client({
     uid: 65534,
-    calls: [['status', 'runs.service'], ['start', 'runs.service'], ['enable', 'runs.service'], ['reload']],
+    calls: [['status', 'runs.service'], ['start', 'runs.service'], ['stop', 'runs.service'], ['reload']],
   })
   assert.equal((status as { value: { loadState: string } }).value.loadState, 'loaded')
   for (const answer of refused) assert.equal((answer as { code: string }).code, 'permission')

@@ -3,59 +3,52 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { unitLinks } from '../../src/systemd/unit-links.ts'
+import { linksTo } from '../../src/systemd/unit-links.ts'
 
 async function unitDirectory(): Promise<AsyncDisposable & { path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'forerun-units-'))
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
 }
 
-test('the links that enable a unit are found: wanted, required, upheld, and aliases', async () => {
+test('the links that lead to a unit file are found: wanted, required, upheld, and aliases; the file may be gone', async () => {
   await using directory = await unitDirectory()
   const { path } = directory
-  await writeFile(join(path, 'etcd.service'), '')
-  const expected = [
-    { path: join(path, 'basic.target.requires/etcd.service'), target: '../etcd.service' },
-    { path: join(path, 'kv.service'), target: join(path, 'etcd.service') },
-    { path: join(path, 'multi-user.target.wants/etcd.service'), target: '/etc/systemd/system/etcd.service' },
-    { path: join(path, 'multi-user.target.wants/kv.service'), target: '../etcd.service' },
-    { path: join(path, 'x.service.upholds/etcd.service'), target: '/gone/other.service' },
-  ]
-  for (const link of expected) {
-    await mkdir(join(link.path, '..'), { recursive: true })
-    await symlink(link.target, link.path)
+  const expected = {
+    'basic.target.requires/etcd.service': '../etcd.service',
+    'kv.service': join(path, 'etcd.service'),
+    'multi-user.target.wants/etcd.service': join(path, 'etcd.service'),
+    'multi-user.target.wants/kv.service': '../etcd.service',
+    'x.service.upholds/etcd.service': '..//etcd.service',
   }
-  assert.deepEqual(await unitLinks('etcd.service', path), expected)
+  for (const [name, target] of Object.entries(expected)) {
+    await mkdir(join(path, name, '..'), { recursive: true })
+    await symlink(target, join(path, name))
+  }
+  const links = Object.keys(expected).map((name) => join(path, name))
+  assert.deepEqual(linksTo(join(path, 'etcd.service')), links)
 })
 
-test('links of other units, links in other directories and files are left out', async () => {
+test('links of the same name that lead to a unit of the host, links elsewhere and files are left out', async () => {
   await using directory = await unitDirectory()
   const { path } = directory
-  for (const name of ['multi-user.target.wants', 'etcd.service.d', 'deeper.wants/x.wants'])
+  for (const name of ['multi-user.target.wants', 'sysinit.target.wants', 'etcd.service.d', 'deeper.wants/x.wants'])
     await mkdir(join(path, name), { recursive: true })
-  await symlink('/etc/systemd/system/etcd2.service', join(path, 'multi-user.target.wants/etcd2.service'))
-  await symlink('/etc/systemd/system/my-etcd.service', join(path, 'my-etcd.service'))
+  await symlink('/usr/lib/systemd/system/etcd.service', join(path, 'multi-user.target.wants/etcd.service'))
+  await symlink(join(path, 'my-etcd.service'), join(path, 'my.service'))
   await symlink('../etcd.service', join(path, 'etcd.service.d/etcd.service'))
-  await symlink('../etcd.service', join(path, 'deeper.wants/x.wants/etcd.service'))
-  await writeFile(join(path, 'multi-user.target.wants/etcd.service'), 'a file, not a link')
-  assert.deepEqual(await unitLinks('etcd.service', path), [])
+  await symlink('../../etcd.service', join(path, 'deeper.wants/x.wants/etcd.service'))
+  await symlink('/dev/null', join(path, 'other.service'))
+  await writeFile(join(path, 'sysinit.target.wants/etcd.service'), 'a file, not a link')
+  assert.deepEqual(linksTo(join(path, 'etcd.service')), [])
 })
 
-test('a link to the unit file itself counts, as does a mask', async () => {
-  await using directory = await unitDirectory()
-  await symlink('/dev/null', join(directory.path, 'etcd.service'))
-  assert.deepEqual(await unitLinks('etcd.service', directory.path), [
-    { path: join(directory.path, 'etcd.service'), target: '/dev/null' },
-  ])
-})
-
-test('no directory of unit files means no links', async () => {
-  assert.deepEqual(await unitLinks('etcd.service', '/nonexistent/systemd'), [])
+test('no directory of unit files means no links', () => {
+  assert.deepEqual(linksTo('/nonexistent/systemd/etcd.service'), [])
 })
 
 test('a directory that cannot be read is an error, not an empty answer', async () => {
   await using directory = await unitDirectory()
   const file = join(directory.path, 'file')
   await writeFile(file, '')
-  await assert.rejects(unitLinks('etcd.service', file), { code: 'ENOTDIR' })
+  assert.throws(() => linksTo(join(file, 'etcd.service')), { code: 'ENOTDIR' })
 })

@@ -7,10 +7,10 @@ const [folder = '', index, phase] = process.argv.slice(2)
 const host = join(folder, 'host')
 const units = join(host, 'units')
 const fake = fakeHost(units, (event) => {
-  if (event.type === 'change' && event.phase === phase && event.index === Number(index))
-    process.kill(process.pid, 'SIGKILL')
+  const isChange = event.type === 'change' && event.phase === phase && event.index === Number(index)
+  if (isChange || event.type === phase) process.kill(process.pid, 'SIGKILL')
 })
-await applyChanges('install new', allKinds(host, units), {
+await applyChanges({ title: 'install new', containers: ['new'] }, allKinds(host, units), {
   journal: join(folder, 'journal'),
   host: fake,
   signal: new AbortController().signal,

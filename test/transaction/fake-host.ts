@@ -13,33 +13,19 @@ import {
 import { join } from 'node:path'
 import type { ForerunEvent } from '../../src/events.ts'
 import type { Change, ChangeHost } from '../../src/transaction/change.ts'
-import { makeDirectory, makeSymlink, removeEmpty, removeFile, rename, writeFile } from '../../src/transaction/files.ts'
-import { createTmpfiles, disable, enable, mount, reload, start, stop, unmount } from '../../src/transaction/units.ts'
 
 const root = { mode: 0o644, uid: 0, gid: 0 }
-const folderOwner = { mode: 0o755, uid: 0, gid: 0 }
 
-/** Stands at the systemd interface, for faults at chosen moments: keeps links and states, and tells them. */
+/** Stands at the systemd interface, for faults at chosen moments: keeps states, and tells them. */
 export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void = () => {}): ChangeHost {
   const active = (unit: string): string => join(activeFolder(units), unit)
-  const wants = join(units, 'multi-user.target.wants')
   return {
     emit: onEvent,
     reload: async () => {},
-    async enable(unit) {
-      mkdirSync(wants, { recursive: true })
-      symlinkSync(join(units, unit), join(wants, unit))
-    },
-    async disable(unit) {
-      rmSync(join(wants, unit), { force: true })
-      if (existsSync(wants) && readdirSync(wants).length === 0) rmSync(wants, { recursive: true })
-    },
     start: async (unit) => writeFileSync(active(unit), ''),
     stop: async (unit) => rmSync(active(unit), { force: true }),
     isActive: async (unit) => existsSync(active(unit)),
     requireLoaded: async () => {},
-    links: async (unit) =>
-      existsSync(join(wants, unit)) ? [{ path: join(wants, unit), target: readlinkSync(join(wants, unit)) }] : [],
     async createTmpfiles() {
       mkdirSync(join(units, '..', 'state', 'deep'), { recursive: true })
     },
@@ -66,33 +52,59 @@ export function prepared(folder: string): { host: string; units: string; journal
   mkdirSync(join(units, 'multi-user.target.wants'), { recursive: true })
   mkdirSync(join(host, 'staging'))
   writeFileSync(join(host, 'staging', 'file'), 'deployment')
+  mkdirSync(join(host, 'old.0'))
+  writeFileSync(join(host, 'old.0', 'file'), 'old deployment')
   writeFileSync(join(units, 'old.service'), 'old unit')
+  writeFileSync(join(units, 'kept.service'), 'first content')
   chmodSync(join(units, 'old.service'), 0o600)
   symlinkSync('../old.service', join(units, 'multi-user.target.wants', 'old.service'))
+  symlinkSync('kept.0', join(host, 'kept'))
   mkdirSync(activeFolder(units))
   for (const unit of ['old.mount', 'old.service']) writeFileSync(join(activeFolder(units), unit), '')
   return { host, units, journal: join(folder, 'journal') }
 }
 
+/** One change of every kind, and of some kinds two. */
 export function allKinds(host: string, units: string): Change[] {
+  const wants = join(units, 'multi-user.target.wants')
+  const [older, newer] = ['old', 'new'].map((name) => ({
+    unit: `${name}.service`,
+    container: { name, runtime: 'runc' },
+  })) as [ServiceOf, ServiceOf]
   return [
-    reload('undone'),
-    rename(join(host, 'staging'), join(host, 'new.0')),
-    makeSymlink(join(host, 'new'), 'new.0', root),
-    makeDirectory(join(host, 'bin'), folderOwner),
-    writeFile(join(host, 'bin', 'tool'), { bytes: Buffer.from('tool') }, { ...root, mode: 0o755 }),
-    writeFile(join(units, 'new.service'), { bytes: Buffer.from('unit') }, root),
-    createTmpfiles('new.conf', [join(host, 'state'), join(host, 'state', 'deep')]),
-    disable('old.service', { name: 'old', runtime: 'runc' }),
-    reload('applied'),
-    unmount('old.mount'),
-    stop('old.service', { name: 'old', runtime: 'runc' }),
-    removeFile(join(units, 'old.service')),
-    removeEmpty([join(host, 'state')]),
-    mount('new.mount'),
-    enable('new.service', { name: 'new', runtime: 'runc' }),
-    start('new.service', { name: 'new', runtime: 'runc' }),
+    { kind: 'reload', when: 'undone' },
+    { kind: 'rename', path: join(host, 'staging'), to: join(host, 'new.0') },
+    { kind: 'make-symlink', path: join(host, 'new'), target: 'new.0', uid: 0, gid: 0 },
+    { kind: 'make-directory', path: join(host, 'bin'), ...root, mode: 0o755 },
+    { kind: 'write-file', path: join(host, 'bin', 'tool'), content: bytes('tool'), ...root, mode: 0o755 },
+    { kind: 'write-file', path: join(units, 'new.service'), content: bytes('unit'), ...root },
+    { kind: 'replace-file', path: join(units, 'kept.service'), content: bytes('second content'), ...root },
+    { kind: 'replace-symlink', path: join(host, 'kept'), target: 'kept.1', uid: 0, gid: 0 },
+    { kind: 'create-tmpfiles', file: 'new.conf', absent: [join(host, 'state'), join(host, 'state', 'deep')] },
+    { kind: 'unit-state', ...older },
+    { kind: 'remove-file', path: join(wants, 'old.service') },
+    { kind: 'reload', when: 'applied' },
+    { kind: 'unmount', unit: 'old.mount' },
+    { kind: 'stop', ...older },
+    { kind: 'remove-file', path: join(units, 'old.service') },
+    { kind: 'discard', path: join(host, 'old.0') },
+    { kind: 'remove-tmpfiles', lines: 'r /old' },
+    { kind: 'remove-empty', paths: [join(host, 'state')] },
+    { kind: 'load', unit: 'new.service' },
+    { kind: 'mount', unit: 'new.mount' },
+    { kind: 'unit-state', ...newer },
+    { kind: 'make-symlink', path: join(wants, 'new.service'), target: '../new.service', uid: 0, gid: 0 },
+    { kind: 'start', ...newer },
   ]
+}
+
+interface ServiceOf {
+  readonly unit: string
+  readonly container: { readonly name: string; readonly runtime: string }
+}
+
+function bytes(text: string) {
+  return { bytes: Buffer.from(text) }
 }
 
 /** Lies outside of what `listing(host)` tells. */

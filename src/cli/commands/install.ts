@@ -13,6 +13,7 @@ interface Options extends SourceOptions {
   checkout?: CheckoutMethod
   display?: boolean
   now?: boolean
+  overrideUnit?: boolean
   systemPackage: InstallRequest['systemPackage']
 }
 
@@ -42,6 +43,7 @@ export function installCommand(session: Session): Command {
     )
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
+    .option('--override-unit', 'take the place of a unit that the host has under that name')
     .addOption(
       new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
         .choices(['auto', 'build', 'no', 'yes'])
@@ -64,8 +66,14 @@ function describe(result: InstallResult): string {
   if (result.outcome === 'displayed') return result.files.map(({ path, content }) => `# ${path}\n${content}`).join('\n')
   if (result.outcome === 'present') return `${result.name} already present`
   if (!result.service) return `Installed the files of ${result.image} as ${result.name}.`
-  const next = result.started
-    ? 'It is running, and starts at every boot.'
-    : `It starts at the next boot, or now with: forerun run ${result.name}`
-  return `Installed ${result.image} as ${result.name}. ${next}`
+  return `Installed ${result.image} as ${result.name}. ${whenItRuns(result)}`
 }
+
+function whenItRuns({ name, started, enabled }: Extract<InstallResult, { outcome: 'installed' }>): string {
+  if (started) return enabled ? 'It is running, and starts at every boot.' : `It is running. ${notEnabled}`
+  return enabled
+    ? `It starts at the next boot, or now with: forerun run ${name}`
+    : `Start it with: forerun run ${name}. ${notEnabled}`
+}
+
+const notEnabled = 'No boot starts it: its unit asks for that nowhere in an [Install] section.'

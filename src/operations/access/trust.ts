@@ -44,7 +44,7 @@ export interface TrustChange {
 export async function addTrust(request: TrustRequest, context: Context): Promise<TrustChange> {
   const entry = parseTrustScope(request.scope, request.transport ?? 'docker')
   const requirements = writtenRequirements(request)
-  using _lock = await lockHost(context)
+  using _lock = await lockHost('trust', context)
   const storage = storageFor(entry, request)
   const policy = plannedPolicy({ entry, requirements })
   if (policy === undefined) throw new Error('an entry that is added is there')
@@ -62,7 +62,7 @@ export async function deleteTrust(
       hint: 'Write: forerun trust default accept|reject',
     })
   }
-  using _lock = await lockHost(context)
+  using _lock = await lockHost('trust', context)
   const policy = plannedPolicy({ entry, requirements: undefined })
   if (policy !== undefined) return { written: writeAll([policy]), transport, scope }
   throw new ForerunError('policy', `policy.json says nothing of ${transport}: ${scope || "''"}`, {

@@ -25,7 +25,7 @@ export async function deleteContainers(
       hint: 'forerun containers delete NAME...',
     })
   }
-  using _lock = await lockHost(context)
+  using _lock = await lockHost('containers delete', context)
   const deployments = options.all
     ? readDeployments(context.paths.containers)
     : [...new Set(names)].map((name) => requireDeployment(name, context))

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import type { Bundle } from '../../bundle/bundle.ts'
-import type { HostFile } from '../../bundle/host-files.ts'
-import { dropInPath, type HostPaths, tmpfilesPath, unitFilePath, unitPath } from '../../host/paths.ts'
-import { isPresent } from '../../transaction/files.ts'
+import type { HostPaths } from '../../host/paths.ts'
 import { displayPath } from '../../tree/entry.ts'
+import type { PlannedFile } from './plan-files.ts'
 
 /** A file that an installation would make. */
 export interface DisplayedFile {
@@ -12,26 +11,35 @@ export interface DisplayedFile {
   readonly content: string
 }
 
-/** What an installation would put on the host, for `install --display`. */
-export function displayedFiles(bundle: Bundle, where: { name: string; paths: HostPaths }): DisplayedFile[] {
-  const { name, paths } = where
+/** What an installation would put on the host, for `install --display`. @param files as `planFiles` gives them. */
+export function displayedFiles(
+  bundle: Bundle,
+  files: readonly PlannedFile[],
+  { name, paths }: { name: string; paths: HostPaths },
+): DisplayedFile[] {
   const { service } = bundle
-  const files: DisplayedFile[] = []
-  if (service !== undefined) {
-    files.push({ path: join(paths.containers, `${name}.0`, 'config.json'), content: service.configurationText })
-    files.push({ path: unitPath(paths, name), content: service.unit })
-    files.push({ path: dropInPath(paths, name), content: service.dropIn })
-    const { mountUnit } = service
-    if (mountUnit !== undefined) files.push({ path: unitFilePath(paths, mountUnit.name), content: mountUnit.text })
-    if (service.tmpfiles !== undefined) files.push({ path: tmpfilesPath(paths, name), content: service.tmpfiles })
+  const configuration = service && {
+    path: join(paths.containers, `${name}.0`, 'config.json'),
+    content: service.configurationText,
   }
-  return [...files, ...bundle.hostFiles.flatMap(displayed)]
+  const planned = new Set(files.map(({ path }) => path))
+  const present = bundle.hostFiles
+    .filter((file) => file.kind !== 'directory' && !planned.has(displayPath(file.path)))
+    .map((file) => ({ path: displayPath(file.path), content: '[it exists already and would be left alone]' }))
+  const sources = new Map(
+    bundle.hostFiles.map((file) => [displayPath(file.path), file.kind === 'file' ? displayPath(file.source) : '']),
+  )
+  return [
+    ...(configuration === undefined ? [] : [configuration]),
+    ...files.flatMap((file) => displayed(file, sources)),
+    ...present,
+  ]
 }
 
-function displayed(file: HostFile): DisplayedFile[] {
-  const path = displayPath(file.path)
-  if (file.kind === 'directory') return []
-  if (isPresent(path)) return [{ path, content: '[it exists already and would be left alone]' }]
-  if (file.kind === 'symlink') return [{ path, content: `[symbolic link to ${displayPath(file.target)}]` }]
-  return [{ path, content: file.rendered?.toString() ?? `[copy of ${displayPath(file.source)} of the image]` }]
+function displayed(file: PlannedFile, sources: ReadonlyMap<string, string>): DisplayedFile[] {
+  const { path } = file
+  if (file.kind === 'directory' || file.role === 'enablement') return []
+  if (file.kind === 'symlink') return [{ path, content: `[symbolic link to ${file.target}]` }]
+  if ('bytes' in file.content) return [{ path, content: Buffer.from(file.content.bytes).toString() }]
+  return [{ path, content: `[copy of ${sources.get(path)} of the image]` }]
 }

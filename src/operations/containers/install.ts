@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Bundle, prepareBundle } from '../../bundle/bundle.ts'
 import { lastCapability } from '../../bundle/capabilities.ts'
 import { parseAssignments } from '../../bundle/values.ts'
 import { ForerunError } from '../../errors.ts'
 import { hostKind } from '../../host/host-kind.ts'
-import { tmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
+import { freeTmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
 import { type ContainerName, parseContainerName } from '../../image/container-name.ts'
 import { defaultContainerName, type ImageLocation, parseLocation } from '../../image/location.ts'
 import { readDeployment } from '../../store/deployment.ts'
@@ -14,13 +14,16 @@ import { applyChanges } from '../../transaction/transaction.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context, SourceOptions } from '../context.ts'
-import { lockHost } from '../lock-host.ts'
+import { lockHost, lockStore } from '../lock-host.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
-import { installChanges, planInstallation } from './install-changes.ts'
-import { type InstallableImage, installableImage, throwawayStore } from './installable-image.ts'
+import { hostView } from './host-view.ts'
+import { arrivalOf, planInstallation } from './install-plan.ts'
+import { type InstallableImage, installableImage, storedInstallableImage, throwawayStore } from './installable-image.ts'
+import { type PlannedFile, planFiles } from './plan-files.ts'
 import { findRuntime } from './runtime.ts'
 import { stageDeployment } from './stage-deployment.ts'
+import { arrivalChanges } from './transition.ts'
 
 export interface InstallRequest extends SourceOptions {
   readonly image: string
@@ -35,6 +38,8 @@ export interface InstallRequest extends SourceOptions {
   readonly display?: boolean
   /** Start the service, too. */
   readonly now?: boolean
+  /** Take the place of a unit that the host has under that name. */
+  readonly overrideUnit?: boolean
   readonly systemPackage: 'auto' | 'build' | 'no' | 'yes'
 }
 
@@ -49,6 +54,8 @@ export type InstallResult =
       readonly id: string
       /** Whether the image has a service, and not host files only. */
       readonly service: boolean
+      /** Whether its unit is started at a boot. */
+      readonly enabled: boolean
       readonly started: boolean
       /** What was put on the host. */
       readonly files: readonly string[]
@@ -64,6 +71,7 @@ interface ParsedRequest {
   readonly rootfs: string | undefined
   readonly checkout: CheckoutMethod
   readonly now: boolean
+  readonly overrideUnit: boolean
 }
 
 /**
@@ -73,20 +81,23 @@ interface ParsedRequest {
 export async function install(request: InstallRequest, context: Context): Promise<InstallResult> {
   const parsed = parseRequest(request, context)
   if (request.display) return display(parsed, context)
-  using _lock = await lockHost(context)
-  if (readDeployment(context.paths.containers, parsed.name) !== undefined) {
-    return { outcome: 'present', name: parsed.name }
-  }
+  const title = `install ${parsed.name}`
+  if (isInstalled(parsed.name, context)) return { outcome: 'present', name: parsed.name }
+  // Before the download, so that nobody waits for it in vain; the changes look again.
   refuseFilesInTheWay(parsed.name, context)
-  const image = await installableImage(parsed, context)
+  using locked = await lockedImage(title, parsed, context)
+  using _host = await lockHost(title, context)
+  if (isInstalled(parsed.name, context)) return { outcome: 'present', name: parsed.name }
+  refuseFilesInTheWay(parsed.name, context)
+  const { image } = locked
   const bundle = bundleOf(image, parsed, context)
   // A host without systemd is told so before anything is made that systemd would have to help undo.
-  if (bundle.service !== undefined) await refuseRunningUnit(parsed.name, context)
+  if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
   const checkout = planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
-  const plan = planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, checkout, context })
-  using staged = await stageDeployment(plan, context)
-  const changes = installChanges(plan, { staged: staged.folder, start: parsed.now, context })
-  await applyChanges(`install ${parsed.name}`, changes, {
+  const plan = await planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, checkout, context })
+  await using staged = await stageDeployment(plan, context)
+  const arrival = arrivalOf(plan, { staged: staged.folder, start: parsed.now, context })
+  await applyChanges({ title, containers: [parsed.name] }, arrivalChanges(arrival, plan.view), {
     journal: context.paths.journal,
     host: changeHost(context),
     signal: context.signal,
@@ -97,6 +108,7 @@ export async function install(request: InstallRequest, context: Context): Promis
     image: image.name,
     id: image.id,
     service: bundle.service !== undefined,
+    enabled: plan.files.some(isStartLink),
     started: bundle.service !== undefined && parsed.now,
     files: plan.info['installed-files'],
   }
@@ -109,8 +121,46 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   const image = await installableImage(parsed, here)
   const bundle = bundleOf(image, parsed, here)
   planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
-  const files = displayedFiles(bundle, { name: parsed.name, paths: context.paths })
-  return { outcome: 'displayed', name: parsed.name, files }
+  const { name } = parsed
+  const view = hostView(name, context)
+  const files = planFiles(bundle, image, { name, paths: context.paths, view, emit: () => {} })
+  return { outcome: 'displayed', name, files: displayedFiles(bundle, files, { name, paths: context.paths }) }
+}
+
+/**
+ * The image, and the store locked so that it stays: shared with others where the image is stored already, and by itself for as
+ * long as it is pulled.
+ */
+async function lockedImage(
+  title: string,
+  parsed: ParsedRequest,
+  context: Context,
+): Promise<{ image: InstallableImage } & Disposable> {
+  const shared = await lockStore(title, 'shared', context)
+  const stored = await storedInstallableImage(parsed, context).catch((error: unknown) => {
+    shared[Symbol.dispose]()
+    throw error
+  })
+  if (stored !== undefined) return { image: stored, [Symbol.dispose]: () => shared[Symbol.dispose]() }
+  shared[Symbol.dispose]()
+  const lock = await lockStore(title, 'exclusive', context)
+  try {
+    const image = await installableImage(parsed, context)
+    lock.share()
+    return { image, [Symbol.dispose]: () => lock[Symbol.dispose]() }
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+function isInstalled(name: string, { paths }: Context): boolean {
+  return readDeployment(paths.containers, name) !== undefined
+}
+
+/** What makes systemd start it at a boot, and not only gives it another name. */
+function isStartLink({ role, kind, path }: PlannedFile): boolean {
+  return role === 'enablement' && kind === 'symlink' && /\.(?:wants|requires|upholds)$/.test(dirname(path))
 }
 
 function parseRequest(request: InstallRequest, context: Context): ParsedRequest {
@@ -133,17 +183,25 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
     rootfs: request.rootfs,
     checkout: request.checkout ?? context.settings.containers.checkout,
     now: request.now ?? false,
+    overrideUnit: request.overrideUnit ?? false,
     sourceOptions: request,
   }
 }
 
 /**
- * Before the download, so that nobody waits for it in vain; the changes look again. A container `a.0` and the first
- * deployment of a container `a` would have one place.
+ * The slots of a container `a` are `a.0` and `a.1`, where a container of such a name would have its link. One that is called
+ * `a.0` is possible as long as there is no `a`.
  */
 function refuseFilesInTheWay(name: string, { paths }: Context): void {
-  const places = [join(paths.containers, name), join(paths.containers, `${name}.0`)]
-  const inTheWay = [unitPath(paths, name), tmpfilesPath(paths, name), ...places].find(isPresent)
+  const [, base] = /^(.+)\.[01]$/.exec(name) ?? []
+  if (base !== undefined && readDeployment(paths.containers, base) !== undefined) {
+    throw new ForerunError('name', `'${name}' is what a deployment of the container '${base}' is called`, {
+      hint: 'Choose another name with --name.',
+    })
+  }
+  const slots = [name, `${name}.0`, `${name}.1`].map((slot) => join(paths.containers, slot))
+  const tmpfiles = freeTmpfilesPath(paths, name, (path) => isPresent(path) || undefined)
+  const inTheWay = [unitPath(paths, name), tmpfiles, ...slots].find(isPresent)
   if (inTheWay === undefined) return
   throw new ForerunError('file-exists', `The file ${inTheWay} already exists.`, {
     hint: 'Move it away, or choose another name with --name.',
@@ -151,13 +209,18 @@ function refuseFilesInTheWay(name: string, { paths }: Context): void {
 }
 
 /**
- * A package of the host may have a unit of that name. Ours comes before it in systemd's order, which the user should know;
- * while the other one runs, systemd would take ours for started.
+ * A unit of the host may have that name. Ours would come before it in systemd's order, and what is enabled for the one would
+ * start the other; while the other one runs, systemd would take ours for started.
  */
-async function refuseRunningUnit(name: string, { manager, emit }: Context): Promise<void> {
+async function refuseForeignUnit({ name, overrideUnit }: ParsedRequest, { manager, emit }: Context): Promise<void> {
   const unit = unitName(name)
   const { fragmentPath, activeState } = await (await manager()).status(unit)
   if (fragmentPath === '') return
+  if (!overrideUnit) {
+    throw new ForerunError('unit', `the host has a unit ${unit} of its own: ${fragmentPath}`, {
+      hint: 'Choose another name with --name, or, to put the container in its place, give --override-unit.',
+    })
+  }
   if (activeState === 'inactive' || activeState === 'failed') {
     emit({ type: 'notice', message: `The new ${unit} takes the place of ${fragmentPath}` })
     return

@@ -40,11 +40,24 @@ interface Wanted {
   readonly rootfs: string | undefined
 }
 
+interface FoundImage {
+  readonly record: PulledImage
+  readonly image: WholeImage
+}
+
 /** From the store, pulled when it is not there or damaged; or the tree of `--rootfs`, without pulling. */
 export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
+  return (await storedInstallableImage(wanted, context)) ?? installable(await pulledImage(wanted, context), context)
+}
+
+/** As `installableImage`; undefined when it has to be pulled. */
+export async function storedInstallableImage(wanted: Wanted, context: Context): Promise<InstallableImage | undefined> {
   if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
-  const { store } = context.paths
-  const { record, image } = (await storedImage(wanted, context)) ?? (await pulledImage(wanted, context))
+  const found = await storedImage(wanted, context)
+  return found && installable(found, context)
+}
+
+function installable({ record, image }: FoundImage, { paths: { store } }: Context): InstallableImage {
   const { configuration, tree } = image
   refuseRunOnce(configuration, record.name)
   const pathOf = (file: FileNode): string => objectPath(store, file.object)
@@ -58,11 +71,6 @@ export async function installableImage(wanted: Wanted, context: Context): Promis
     tree,
     rootfs: undefined,
   }
-}
-
-interface FoundImage {
-  readonly record: PulledImage
-  readonly image: WholeImage
 }
 
 async function pulledImage({ location, sourceOptions }: Wanted, context: Context): Promise<FoundImage> {

@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MountUnit } from '../../bundle/mount-unit.ts'
 import { ForerunError } from '../../errors.ts'
 import { namingFullDisk } from '../../host/full-disk.ts'
 import { overlayFault, overlayFolders } from '../../host/overlay.ts'
+import { removeTree } from '../../host/remove-tree.ts'
 import { checkoutFolder } from '../../store/deployment.ts'
 import { applyMetadata } from '../../store/metadata.ts'
 import { byteString } from '../../tree/entry.ts'
@@ -12,7 +13,7 @@ import { checkOutInThreads } from '../../workers/check-out-in-threads.ts'
 import type { Context } from '../context.ts'
 import { unfinishedPrefix } from '../lock-host.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
-import type { InstallationPlan } from './install-changes.ts'
+import type { InstallationPlan } from './install-plan.ts'
 
 /**
  * Makes the complete folder of a deployment beside its place: checkout, configuration, `info`, and copies of unit and
@@ -21,16 +22,22 @@ import type { InstallationPlan } from './install-changes.ts'
 export async function stageDeployment(
   plan: InstallationPlan,
   context: Context,
-): Promise<{ folder: string } & Disposable> {
+): Promise<{ folder: string } & AsyncDisposable> {
   const { containers } = context.paths
   mkdirSync(containers, { recursive: true, mode: 0o700 })
   const folder = mkdtempSync(join(containers, unfinishedPrefix))
-  const staged = { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
+  const staged = {
+    folder,
+    async [Symbol.asyncDispose]() {
+      const left = await removeTree(folder)
+      if (left !== undefined) context.emit({ type: 'notice', message: `${folder} ${left}` })
+    },
+  }
   try {
     await fill(folder, plan, context)
     return staged
   } catch (error) {
-    staged[Symbol.dispose]()
+    await staged[Symbol.asyncDispose]()
     throw namingFullDisk(error, containers)
   }
 }

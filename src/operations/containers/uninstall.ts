@@ -1,16 +1,16 @@
-import { randomBytes } from 'node:crypto'
-import { basename, dirname, join } from 'node:path'
-import { dropInPath, tmpfilesPath, unitFilePath, unitName, unitPath } from '../../host/paths.ts'
+import { join } from 'node:path'
+import { unitName, unitPath } from '../../host/paths.ts'
+import { readWhenPresent } from '../../host/read-when-present.ts'
 import { type Deployment, deploymentFolders, readInfo } from '../../store/deployment.ts'
-import type { Change } from '../../transaction/change.ts'
-import { isPresent, removeEmpty, removeFile, rename } from '../../transaction/files.ts'
+import { linksTo } from '../../systemd/unit-links.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
-import { disable, reload, removeTmpfiles, stop, unmount } from '../../transaction/units.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context } from '../context.ts'
-import { lockHost, unfinishedPrefix } from '../lock-host.ts'
-import { sortInstalledFiles } from './installed-files.ts'
+import { lockHost } from '../lock-host.ts'
+import { hostView } from './host-view.ts'
+import { placedFiles } from './placed-files.ts'
 import { requireDeployment } from './service.ts'
+import { type Departure, departureChanges } from './transition.ts'
 
 export interface UninstallResult {
   readonly name: string
@@ -20,12 +20,12 @@ export interface UninstallResult {
 
 /**
  * Stops and disables the unit of a container and removes all that installing brought, with the exception of modified
- * host files and of directories that hold something. All or nothing.
+ * host files, of what other containers brought, too, and of directories that hold something. All or nothing.
  *
  * @throws ForerunError `container-not-found`.
  */
 export async function uninstall(name: string, context: Context): Promise<UninstallResult> {
-  using _lock = await lockHost(context)
+  using _lock = await lockHost(`uninstall ${name}`, context)
   return await uninstallDeployment(requireDeployment(name, context), context)
 }
 
@@ -33,51 +33,36 @@ export async function uninstall(name: string, context: Context): Promise<Uninsta
 export async function uninstallDeployment(deployment: Deployment, context: Context): Promise<UninstallResult> {
   const { name } = deployment
   if (deployment.info['has-container-service']) await context.manager()
-  const files = sortInstalledFiles(deployment.info)
-  for (const path of files.modified) {
+  const { changes, kept } = departureChanges(departureOf(deployment, context), hostView(name, context))
+  for (const path of kept) {
     context.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
   }
-  await applyChanges(`uninstall ${name}`, uninstallChanges(deployment, files.unmodified, context), {
+  await applyChanges({ title: `uninstall ${name}`, containers: [name] }, changes, {
     journal: context.paths.journal,
     host: changeHost(context),
     signal: context.signal,
   })
-  return { name, kept: files.modified }
+  return { name, kept }
 }
 
-/**
- * The unit is disabled before it is stopped: a unit that its `[Install]` section made depend on it, as docker may on
- * flannel, then no longer does, and goes on running.
- */
-function uninstallChanges(deployment: Deployment, hostFiles: readonly string[], context: Context): Change[] {
-  const { paths } = context
-  const { name, info } = deployment
-  const unit = unitName(name)
-  const container = { name, runtime: info.runtime }
-  const service = info['has-container-service']
+function departureOf({ name, folder, info }: Deployment, { paths }: Context): Departure {
   const folders = deploymentFolders(paths.containers, name)
-  const mountUnits = folders.flatMap((folder) => readInfo(folder).forerun.overlay?.['mount-unit'] ?? [])
-  const unitFiles = [
-    unitPath(paths, name),
-    dropInPath(paths, name),
-    tmpfilesPath(paths, name),
-    ...mountUnits.map((mountUnit) => unitFilePath(paths, mountUnit)),
-  ]
-  const made = info.forerun
-  return [
-    ...(service ? [reload('undone'), disable(unit, container), reload('applied'), stop(unit, container)] : []),
-    ...mountUnits.map(unmount),
-    ...(service ? [removeTmpfiles(join(deployment.folder, `tmpfiles-${name}.conf`))] : []),
-    ...unitFiles.filter((path) => service && isPresent(path)).map(removeFile),
-    ...hostFiles.map(removeFile),
-    removeFile(join(paths.containers, name)),
-    ...folders.map(discard),
-    removeEmpty([...made.directories, ...made['tmpfiles-made'], dirname(dropInPath(paths, name))]),
-    ...(service ? [reload('applied')] : []),
-  ]
-}
-
-function discard(folder: string): Change {
-  const trash = `${unfinishedPrefix}${basename(folder)}-${randomBytes(6).toString('hex')}`
-  return rename(folder, join(dirname(folder), trash), { discard: true })
+  const slots = folders.map((slot) => ({ name, info: readInfo(slot) }))
+  const files = new Map(slots.flatMap((slot) => placedFiles(slot, paths).map((file) => [file.path, file])))
+  // What is in use counts where both slots had a file at one place.
+  for (const file of placedFiles({ name, info }, paths)) files.set(file.path, file)
+  const service = {
+    unit: unitName(name),
+    container: { name, runtime: info.runtime },
+    mountUnits: slots.flatMap((slot) => slot.info.forerun.overlay?.['mount-unit'] ?? []),
+    tmpfiles: readWhenPresent(join(folder, `tmpfiles-${name}.conf`))?.toString() ?? '',
+    links: linksTo(unitPath(paths, name)),
+  }
+  return {
+    name,
+    folders,
+    files: [...files.values()],
+    made: info.forerun['tmpfiles-made'],
+    service: info['has-container-service'] ? service : undefined,
+  }
 }

@@ -5,7 +5,7 @@ import { openImage, type StoredImage } from '../../store/image.ts'
 import { type ImageRecord, readImageIndex, writeImageIndex } from '../../store/image-index.ts'
 import { pruneStore } from '../../store/prune.ts'
 import type { Context } from '../context.ts'
-import { lockHost } from '../lock-host.ts'
+import { lockHost, lockStore } from '../lock-host.ts'
 import { namedImage } from '../lookup/named-image.ts'
 
 /** A row of `images list`: an image under one of its names, or without one. */
@@ -85,7 +85,7 @@ export function requireImage(words: string, context: Context): ImageRecord {
 
 /** Gives an image a further name, taken from whatever had it. */
 export async function tagImage(words: string, name: string, context: Context): Promise<{ name: string; id: string }> {
-  using _lock = await lockHost(context)
+  using _lock = await lockStore('images tag', 'exclusive', context)
   const image = requireImage(words, context)
   const reference = parseReference(name)
   if (reference.digest !== undefined) {
@@ -120,7 +120,8 @@ export async function deleteImages(
   options: { force: boolean },
   context: Context,
 ): Promise<DeleteImagesResult> {
-  using _lock = await lockHost(context)
+  using _store = await lockStore('images delete', 'exclusive', context)
+  using _host = await lockHost('images delete', context)
   const { store } = context.paths
   const used = usedManifests(context)
   const untagged: string[] = []
@@ -158,7 +159,8 @@ export async function deleteImages(
  * @throws ForerunError `store` when the list of images lacks one that a container was made of: what else is lost then?
  */
 export async function pruneImages(context: Context): Promise<{ deleted: readonly string[]; bytes: number }> {
-  using _lock = await lockHost(context)
+  using _store = await lockStore('images prune', 'exclusive', context)
+  using _host = await lockHost('images prune', context)
   const { store } = context.paths
   const used = usedManifests(context)
   const index = readImageIndex(store)

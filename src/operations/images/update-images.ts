@@ -3,7 +3,7 @@ import { parseLocation } from '../../image/location.ts'
 import { openImage } from '../../store/image.ts'
 import { type ImageRecord, readImageIndex } from '../../store/image-index.ts'
 import type { Context, SourceOptions } from '../context.ts'
-import { lockHost } from '../lock-host.ts'
+import { lockStore } from '../lock-host.ts'
 import { namedImage } from '../lookup/named-image.ts'
 import { registryNames, samePlatform } from '../lookup/registry-names.ts'
 import { pullImage } from '../transfer/pull.ts'
@@ -30,7 +30,7 @@ export async function updateImages(
   options: SourceOptions,
   context: Context,
 ): Promise<UpdatedImage[]> {
-  using _lock = await lockHost(context)
+  using _lock = await lockStore('images update', 'exclusive', context)
   const results: UpdatedImage[] = []
   const targets = words.length === 0 ? allNames(context) : words.flatMap((word) => namesOf(word, context))
   for (const name of new Set(targets)) results.push(await updateName(name, options, context))

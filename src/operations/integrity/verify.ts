@@ -1,6 +1,5 @@
 import { basename } from 'node:path'
 import { ForerunError } from '../../errors.ts'
-import { acquireLock } from '../../host/lock.ts'
 import type { CheckoutFault } from '../../store/checkout-faults.ts'
 import { containerNames, deploymentFolders, readInfo } from '../../store/deployment.ts'
 import type { ImageFault } from '../../store/image-faults.ts'
@@ -8,7 +7,7 @@ import { readImageIndex } from '../../store/image-index.ts'
 import { rebuildImageIndex } from '../../store/rebuild-index.ts'
 import { displayPath } from '../../tree/entry.ts'
 import type { Context, SourceOptions } from '../context.ts'
-import { lockHost } from '../lock-host.ts'
+import { lockForReading, lockHost, lockStore } from '../lock-host.ts'
 import { findNamedImage } from '../lookup/named-image.ts'
 import { type Fault, runVerification, type VerificationScope } from './find-faults.ts'
 import { repair } from './repair.ts'
@@ -50,7 +49,7 @@ export async function verify(
   options: SourceOptions & { readonly repair: boolean },
   context: Context,
 ): Promise<VerifyResult> {
-  using _lock = options.repair ? await lockHost(context) : await lockForReading(context)
+  using _lock = options.repair ? await lockForRepair(context) : await lockForReading('verify', context)
   const begun = options.repair ? mendImageIndex(context) : []
   const scope = scopeOf(words, context)
   const first = await runVerification(scope, context)
@@ -76,17 +75,11 @@ export async function verify(
   return { ...summary, damaged, actions, remaining: remaining.length }
 }
 
-/** So that nothing half done is taken for damage. Where the lock cannot be written, no other command can change anything. */
-async function lockForReading({ paths, signal, emit }: Context): Promise<Disposable> {
-  try {
-    return await acquireLock(paths.lock, {
-      signal,
-      onWait: (holder) => emit({ type: 'notice', message: `Waiting for another forerun command (process ${holder}).` }),
-    })
-  } catch (error) {
-    if (!['EROFS', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-    return { [Symbol.dispose]() {} }
-  }
+async function lockForRepair(context: Context): Promise<Disposable> {
+  using locks = new DisposableStack()
+  locks.use(await lockStore('verify --repair', 'exclusive', context))
+  locks.use(await lockHost('verify --repair', context))
+  return locks.move()
 }
 
 function scopeOf(words: string | undefined, context: Context): VerificationScope {

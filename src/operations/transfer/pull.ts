@@ -7,7 +7,7 @@ import { type StoredLayers, writeLayerTree } from '../../store/layer-tree.ts'
 import { keepPartialBlob, removePartialBlob, removePartialBlobs } from '../../store/partial-blob.ts'
 import { openStaging } from '../../store/staging.ts'
 import type { Context, SourceOptions } from '../context.ts'
-import { lockHost } from '../lock-host.ts'
+import { lockStore } from '../lock-host.ts'
 import { type FoundImage, findImage } from '../lookup/find-image.ts'
 import type { ResolvedImage } from '../lookup/resolve-image.ts'
 import { fetchLayers } from './fetch-layers.ts'
@@ -20,7 +20,7 @@ export interface PulledImage extends ImageRecord {
 /** Brings an image into the store under its full name; layers that the store has already are not fetched again. */
 export async function pull(image: string, options: SourceOptions, context: Context): Promise<PulledImage> {
   const location = parseLocation(image)
-  using _lock = await lockHost(context)
+  using _lock = await lockStore(`pull ${image}`, 'exclusive', context)
   return (await pullImage(location, options, context)).record
 }
 

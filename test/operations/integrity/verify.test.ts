@@ -70,7 +70,12 @@ function hostIn(folder: string, source: CountedSource, notices: string[] = []): 
   const emit: Context['emit'] = (event) => {
     if (event.type === 'notice') notices.push(event.message)
   }
-  return { ...context, emit, paths: { ...context.paths, lock: join(folder, 'lock'), journal: join(folder, 'journal') } }
+  return { ...context, emit, paths: { ...context.paths, ...placesIn(folder) } }
+}
+
+function placesIn(folder: string) {
+  const [storeLock, hostLock, journal] = ['store.lock', 'host.lock', 'journal'].map((name) => join(folder, 'run', name))
+  return { storeLock, hostLock, journal } as { storeLock: string; hostLock: string; journal: string }
 }
 
 /** A deployment as `install` makes one, without the host's part. */
@@ -114,10 +119,10 @@ async function deploy(container: string, manifest: string, context: Context): Pr
       remote: null,
       'use-links': true,
       runtime: 'runc',
-      forerun: { version: '0', manifest, directories: [], 'tmpfiles-made': [] },
+      forerun: { version: '0', manifest, files: [], 'tmpfiles-made': [] },
     },
   }
-  using staged = await stageDeployment(plan as unknown as Parameters<typeof stageDeployment>[0], context)
+  await using staged = await stageDeployment(plan as unknown as Parameters<typeof stageDeployment>[0], context)
   renameSync(staged.folder, join(containers, `${container}.0`))
   symlinkSync(`${container}.0`, join(containers, container))
 }

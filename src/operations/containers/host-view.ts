@@ -1,0 +1,69 @@
+import { lstatSync, statSync } from 'node:fs'
+import { ForerunError } from '../../errors.ts'
+import { namesIn } from '../../host/folder-entries.ts'
+import { containerNames, deploymentFolders, readInfo } from '../../store/deployment.ts'
+import { contentSha256, fileSha256, linkTarget } from '../../transaction/files.ts'
+import type { Context } from '../context.ts'
+import { placedFiles } from './placed-files.ts'
+
+/** What planning asks of the host. Plans are functions of it, so that tests can give another one. */
+export interface HostView {
+  /** What lies at a path itself; undefined when there is nothing. */
+  kind(path: string): 'directory' | 'file' | 'symlink' | 'other' | undefined
+  /** Whether it is a directory, by following links. */
+  isFolder(path: string): boolean
+  /** Where a symbolic link leads, as it is written; undefined for anything else. */
+  target(path: string): string | undefined
+  /** SHA-256 in hexadecimal of a file's content or of a link's target; undefined for anything else. */
+  checksum(path: string): string | undefined
+  /** Names in a folder; none where there is no such folder. */
+  names(folder: string): readonly string[]
+  /** Whether another container than this one placed what lies there. */
+  isOthers(path: string): boolean
+}
+
+/** The host as it is. @param container whose own files are not those of another. */
+export function hostView(container: string, context: Context): HostView {
+  let others: ReadonlySet<string> | undefined
+  return {
+    kind(path) {
+      const status = lstatSync(path, { throwIfNoEntry: false })
+      if (status === undefined) return undefined
+      if (status.isDirectory()) return 'directory'
+      if (status.isSymbolicLink()) return 'symlink'
+      return status.isFile() ? 'file' : 'other'
+    },
+    isFolder: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false,
+    target: linkTarget,
+    checksum(path) {
+      const target = linkTarget(path)
+      return target === undefined ? fileSha256(path) : contentSha256({ bytes: Buffer.from(target) })
+    },
+    names: namesIn,
+    isOthers(path) {
+      others ??= filesOfOthers(container, context)
+      return others.has(path)
+    },
+  }
+}
+
+function filesOfOthers(container: string, { paths, emit }: Context): Set<string> {
+  const names = containerNames(paths.containers).filter((name) => name !== container)
+  const deployments = names.flatMap((name) =>
+    deploymentFolders(paths.containers, name).flatMap((folder) => {
+      try {
+        return { name, info: readInfo(folder) }
+      } catch (error) {
+        if (!(error instanceof ForerunError)) throw error
+        emit({ type: 'notice', message: `${error.message}: what ${name} shares with other containers is not known` })
+        return []
+      }
+    }),
+  )
+  return new Set(
+    deployments.flatMap((deployment) => [
+      ...placedFiles(deployment, paths).map(({ path }) => path),
+      ...deployment.info.forerun['tmpfiles-made'],
+    ]),
+  )
+}

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { PlacedFile } from '../../../src/host/placed-file.ts'
+import type { PlannedFile } from '../../../src/operations/containers/plan-files.ts'
+import {
+  type Arrival,
+  arrivalChanges,
+  type Departure,
+  departureChanges,
+} from '../../../src/operations/containers/transition.ts'
+import { hostInMemory, sha256 } from './host-in-memory.ts'
+
+const root = { uid: 0, gid: 0 }
+const units = '/etc/systemd/system'
+const container = { name: 'etcd', runtime: '/usr/bin/runc' }
+
+function file(role: PlacedFile['role'], path: string, text: string): PlannedFile {
+  return { role, path, kind: 'file', mode: 0o644, ...root, sha256: sha256(text), content: { bytes: Buffer.from(text) } }
+}
+
+function directory(role: PlacedFile['role'], path: string): PlannedFile {
+  return { role, path, kind: 'directory', mode: 0o755, ...root }
+}
+
+function link(role: PlacedFile['role'], path: string, target: string): PlannedFile {
+  return { role, path, kind: 'symlink', target, ...root }
+}
+
+function written(path: string, text: string) {
+  return { kind: 'write-file', path, content: { bytes: Buffer.from(text) }, mode: 0o644, ...root }
+}
+
+const wants = `${units}/multi-user.target.wants/etcd.service`
+const files: readonly PlannedFile[] = [
+  directory('host', '/srv/etcd'),
+  file('host', '/srv/etcd/conf', 'conf'),
+  link('host', '/srv/etcd/link', 'conf'),
+  directory('drop-in', `${units}/etcd.service.d`),
+  file('drop-in', `${units}/etcd.service.d/10-forerun.conf`, 'drop-in'),
+  file('tmpfiles', '/etc/tmpfiles.d/etcd.conf', 'd /var/lib/etcd'),
+  file('unit', `${units}/etcd.service`, 'unit'),
+  file('mount', `${units}/rootfs.mount`, 'mount'),
+  link('enablement', wants, '../etcd.service'),
+]
+
+const arrival: Arrival = {
+  name: 'etcd',
+  folder: '/var/lib/forerun/containers/etcd.0',
+  staged: '/var/lib/forerun/containers/.forerun-x',
+  files,
+  service: {
+    unit: 'etcd.service',
+    container,
+    mountUnit: 'rootfs.mount',
+    tmpfiles: { file: '/var/lib/forerun/containers/etcd.0/tmpfiles-etcd.conf', absent: ['/var/lib/etcd'] },
+    start: true,
+  },
+}
+
+describe('the changes of an installation', () => {
+  it('place the deployment, then files, then the unit, and enable and start it last', () => {
+    assert.deepEqual(arrivalChanges(arrival, hostInMemory({})), [
+      { kind: 'reload', when: 'undone' },
+      { kind: 'rename', path: '/var/lib/forerun/containers/.forerun-x', to: '/var/lib/forerun/containers/etcd.0' },
+      { kind: 'make-symlink', path: '/var/lib/forerun/containers/etcd', target: 'etcd.0', ...root },
+      { kind: 'make-directory', path: '/srv/etcd', mode: 0o755, ...root },
+      written('/srv/etcd/conf', 'conf'),
+      { kind: 'make-symlink', path: '/srv/etcd/link', target: 'conf', ...root },
+      { kind: 'make-directory', path: `${units}/etcd.service.d`, mode: 0o755, ...root },
+      written(`${units}/etcd.service.d/10-forerun.conf`, 'drop-in'),
+      {
+        kind: 'create-tmpfiles',
+        file: '/var/lib/forerun/containers/etcd.0/tmpfiles-etcd.conf',
+        absent: ['/var/lib/etcd'],
+      },
+      written('/etc/tmpfiles.d/etcd.conf', 'd /var/lib/etcd'),
+      written(`${units}/etcd.service`, 'unit'),
+      written(`${units}/rootfs.mount`, 'mount'),
+      { kind: 'reload', when: 'applied' },
+      { kind: 'load', unit: 'etcd.service' },
+      { kind: 'mount', unit: 'rootfs.mount' },
+      { kind: 'unit-state', unit: 'etcd.service', container },
+      { kind: 'make-symlink', path: wants, target: '../etcd.service', ...root },
+      { kind: 'reload', when: 'applied' },
+      { kind: 'start', unit: 'etcd.service', container },
+    ])
+  })
+
+  it('of host files only touch no unit', () => {
+    const changes = arrivalChanges({ ...arrival, files: files.slice(0, 2), service: undefined }, hostInMemory({}))
+    assert.deepEqual(
+      changes.map(({ kind }) => kind),
+      ['rename', 'make-symlink', 'make-directory', 'write-file'],
+    )
+  })
+
+  it('leave out what another container has placed already, and never a unit that is in the way', () => {
+    const host = hostInMemory({ '/srv/etcd/conf': 'conf', [`${units}/etcd.service`]: 'foreign' })
+    const changes = arrivalChanges(arrival, host)
+    const paths = changes.flatMap((change) => ('path' in change ? [change.path] : []))
+    assert.ok(!paths.includes('/srv/etcd') && !paths.includes('/srv/etcd/conf'))
+    assert.ok(paths.includes(`${units}/etcd.service`))
+  })
+})
+
+const departure: Departure = {
+  name: 'etcd',
+  folders: ['/var/lib/forerun/containers/etcd.0'],
+  files,
+  made: ['/var/lib/etcd'],
+  service: {
+    unit: 'etcd.service',
+    container,
+    mountUnits: ['rootfs.mount'],
+    tmpfiles: 'D /run/etcd',
+    links: [wants, `${units}/added.target.wants/etcd.service`],
+  },
+}
+
+const installed = {
+  '/srv/etcd/conf': 'conf',
+  '/srv/etcd/link': { target: 'conf' },
+  [`${units}/etcd.service.d/10-forerun.conf`]: 'drop-in',
+  '/etc/tmpfiles.d/etcd.conf': 'd /var/lib/etcd',
+  [`${units}/etcd.service`]: 'unit',
+  [`${units}/rootfs.mount`]: 'mount',
+  [wants]: { target: '../etcd.service' },
+}
+
+describe('the changes of an uninstallation', () => {
+  it('disable the unit, stop it, and remove what was placed; folders go when they are empty', () => {
+    const { changes, kept } = departureChanges(departure, hostInMemory(installed))
+    const removed = (path: string) => ({ kind: 'remove-file', path })
+    assert.deepEqual(kept, [])
+    assert.deepEqual(changes, [
+      { kind: 'reload', when: 'undone' },
+      { kind: 'unit-state', unit: 'etcd.service', container },
+      removed(wants),
+      removed(`${units}/added.target.wants/etcd.service`),
+      { kind: 'reload', when: 'applied' },
+      { kind: 'stop', unit: 'etcd.service', container },
+      { kind: 'unmount', unit: 'rootfs.mount' },
+      { kind: 'remove-tmpfiles', lines: 'D /run/etcd' },
+      removed('/srv/etcd/conf'),
+      removed('/srv/etcd/link'),
+      removed(`${units}/etcd.service.d/10-forerun.conf`),
+      removed('/etc/tmpfiles.d/etcd.conf'),
+      removed(`${units}/etcd.service`),
+      removed(`${units}/rootfs.mount`),
+      removed('/var/lib/forerun/containers/etcd'),
+      { kind: 'discard', path: '/var/lib/forerun/containers/etcd.0' },
+      { kind: 'remove-empty', paths: ['/srv/etcd', `${units}/etcd.service.d`, '/var/lib/etcd'] },
+      { kind: 'reload', when: 'applied' },
+    ])
+  })
+
+  it('keep host files that were modified, and tell of them; a unit goes all the same', () => {
+    const host = hostInMemory({
+      ...installed,
+      '/srv/etcd/conf': 'mine',
+      '/srv/etcd/link': { target: 'mine' },
+      [`${units}/etcd.service`]: 'edited',
+    })
+    const { changes, kept } = departureChanges(departure, host)
+    assert.deepEqual(kept, ['/srv/etcd/conf', '/srv/etcd/link'])
+    const removed = changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : []))
+    assert.ok(removed.includes(`${units}/etcd.service`))
+    assert.ok(!removed.includes('/srv/etcd/conf'))
+  })
+
+  it('leave to another container what it placed, too, without a word', () => {
+    const others = ['/srv/etcd', '/srv/etcd/conf', '/var/lib/etcd']
+    const { changes, kept } = departureChanges(departure, hostInMemory(installed, { others }))
+    assert.deepEqual(kept, [])
+    const touched = changes.flatMap((change) =>
+      'path' in change ? [change.path] : 'paths' in change ? change.paths : [],
+    )
+    for (const path of others) assert.ok(!touched.includes(path), path)
+  })
+
+  it('miss nothing that somebody has removed by hand', () => {
+    const { changes } = departureChanges(departure, hostInMemory({}))
+    assert.deepEqual(
+      changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : [])),
+      [wants, `${units}/added.target.wants/etcd.service`, '/var/lib/forerun/containers/etcd'],
+    )
+  })
+})
