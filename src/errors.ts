@@ -8,11 +8,18 @@ export class ForerunError extends Error {
   override readonly name = 'ForerunError'
   readonly code: ErrorCode
   readonly hint: string | undefined
+  /** Further lines that help to see the cause, such as what a service wrote before it failed. Untrusted text. */
+  readonly details: readonly string[]
 
-  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { hint?: string; details?: readonly string[]; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause })
     this.code = code
     this.hint = options.hint
+    this.details = options.details ?? []
   }
 }
 

@@ -13,6 +13,10 @@ export interface Settings {
     readonly keepBlobs: boolean
   }
   readonly containers: { readonly path: string; readonly checkout: CheckoutMethod }
+  readonly service: {
+    /** Milliseconds that a service that was started has to stay up. */
+    readonly settle: number
+  }
   /** Name or absolute path of the OCI runtime. */
   readonly runtime: { readonly path: string }
   readonly registry: {
@@ -45,6 +49,7 @@ function defaults(): Draft {
   return {
     store: { path: '/var/lib/forerun/store', keepBlobs: false },
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
+    service: { settle: 2000 },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: timeouts(60_000), parallelLayers: 3 },
     limits: { ...defaultLayerLimits },
@@ -131,6 +136,7 @@ const sections: Record<string, Keys> = {
     path: path((value, { containers }: Draft) => (containers.path = value)),
     checkout: oneOf(checkoutMethods, (value, { containers }: Draft) => (containers.checkout = value)),
   },
+  service: { settle: duration((value, { service }: Draft) => (service.settle = value)) },
   runtime: { path: program((value, { runtime }: Draft) => (runtime.path = value)) },
   registry: {
     retries: wholeNumber(0, 100, (value, { registry }: Draft) => (registry.retries = value)),

@@ -4,6 +4,7 @@ import { applyTmpfiles, removeTmpfiles } from '../systemd/tmpfiles.ts'
 import type { ChangeHost } from '../transaction/change.ts'
 import { isPresent } from '../transaction/files.ts'
 import type { Context } from './context.ts'
+import { startService } from './start-service.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
 export function changeHost(context: Context): ChangeHost {
@@ -12,6 +13,7 @@ export function changeHost(context: Context): ChangeHost {
     emit,
     reload: async () => (await context.manager()).reload(),
     start: async (unit) => (await context.manager()).start(unit),
+    startService: (unit) => startService(unit, context),
     async stop(unit) {
       const manager = await context.manager()
       await manager.stop(unit)

@@ -2,7 +2,7 @@ import type { Variant } from 'dbus-next/lib/variant.js'
 import type { Emit } from '../events.ts'
 import { type MethodCall, Refusal } from './connection.ts'
 import { type JobOptions, jobFailure, jobResult } from './job.ts'
-import type { SystemdManager, UnitState, UnitStatus } from './manager.ts'
+import type { ServiceStatus, SystemdManager, UnitState, UnitStatus } from './manager.ts'
 import { callFailure } from './refusal.ts'
 import { managerInterface, managerPath, openSessions, type Session } from './session.ts'
 
@@ -82,6 +82,7 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
         await manage(session, { member: 'ResetFailedUnit', signature: 's', body: [unit] }).catch(doneWhenNotLoaded)
       }),
     status: (unit) => attempt('read the state of', unit, (session) => unitStatus(session, unit)),
+    service: (unit) => attempt('read the state of', unit, (session) => serviceStatus(session, unit)),
     async statuses(units) {
       if (units.length === 0) return new Map()
       const session = await sessions.current()
@@ -141,11 +142,31 @@ async function allProperties(session: Session, path: string): Promise<Record<str
   return reply.body[0] as Record<string, Variant | undefined>
 }
 
+type ServiceProperty = 'MainPID' | 'NRestarts' | 'Result' | 'Type'
+
 /** One property alone: for all of a service's, systemd would read its accounting from the kernel. */
-async function serviceProperty(session: Session, path: string, name: 'MainPID' | 'Result'): Promise<unknown> {
+async function serviceProperty(session: Session, path: string, name: ServiceProperty): Promise<unknown> {
   const body = ['org.freedesktop.systemd1.Service', name]
   const reply = await session.call({ path, interface: propertiesInterface, member: 'Get', signature: 'ss', body })
   return (reply.body[0] as Variant).value
+}
+
+async function serviceStatus(session: Session, unit: string): Promise<ServiceStatus> {
+  const [loaded] = await manage(session, { member: 'LoadUnit', signature: 's', body: [unit] })
+  const path = String(loaded)
+  const [properties, type, result, restarts] = await Promise.all([
+    allProperties(session, path),
+    ...(['Type', 'Result', 'NRestarts'] as const).map((name) => serviceProperty(session, path, name)),
+  ])
+  const text = (name: string): string => String(properties[name]?.value ?? '')
+  return {
+    loadState: text('LoadState'),
+    activeState: text('ActiveState'),
+    subState: text('SubState'),
+    type: String(type),
+    result: String(result),
+    restarts: Number(restarts),
+  }
 }
 
 /** Why the service failed, in systemd's word (`exit-code`, `timeout`, …); undefined for other kinds of units. */

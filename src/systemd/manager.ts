@@ -13,6 +13,8 @@ export interface SystemdManager extends AsyncDisposable {
   resetFailed(unit: string): Promise<void>
   /** Properties of a unit, loading it when need be. */
   status(unit: string): Promise<UnitStatus>
+  /** How a service fares. @throws ForerunError `systemd`. */
+  service(unit: string): Promise<ServiceStatus>
   /** The states of many units in one call, by the names asked for; a unit that does not exist is `not-found`. */
   statuses(units: readonly string[]): Promise<Map<string, UnitState>>
 }
@@ -34,4 +36,13 @@ export interface UnitStatus extends UnitState {
   readonly fragmentPath: string
   /** 0 when there is none. */
   readonly mainPid: number
+}
+
+export interface ServiceStatus extends UnitState {
+  /** `simple`, `exec`, `forking`, `oneshot`, `notify`, … */
+  readonly type: string
+  /** Why it failed: `exit-code`, `signal`, `timeout`, `start-limit-hit`, …; `success` while it did not. */
+  readonly result: string
+  /** How often systemd has started it anew by itself since somebody started it. */
+  readonly restarts: number
 }

@@ -94,6 +94,8 @@ export interface ChangeHost {
   reload(): Promise<void>
   /** Waits for the job; a raised signal ends the wait. */
   start(unit: string): Promise<void>
+  /** As `start`, and sees that the service stays up. */
+  startService(unit: string): Promise<void>
   /** Waits for the job, and leaves no failed state behind. */
   stop(unit: string): Promise<void>
   /** Active, or on the way there. */

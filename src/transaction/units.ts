@@ -40,7 +40,7 @@ export const start: ChangeKind<'start'> = {
   prepare: (change, host) => serviceRecord(change, host),
   async apply({ unit }, _record, host) {
     host.emit({ type: 'step', message: `Starting ${unit}` })
-    await host.start(unit)
+    await host.startService(unit)
   },
   async undo(record, host) {
     if (!record.active) await stopService(record, host)

@@ -78,11 +78,13 @@ test('a damaged info file of a container is told', async () => {
     writeFileSync(info, damaged)
     for (const words of [
       ['uninstall', 'app'],
-      ['containers', 'list'],
       ['images', 'prune'],
     ]) {
       await assertRefused(lab, words, { code: 'store', message: /app\.0\/info' is damaged or missing/ })
     }
+    const { stdout, stderr } = await lab.must('containers', 'list', '--all')
+    assert.match(stdout, /^app .* damaged /m)
+    assert.match(stderr, /app\.0\/info' is damaged or missing/)
   }
   writeFileSync(info, good)
   await lab.must('uninstall', 'app')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { access, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,7 +32,7 @@ test('what the lines mark for removal is removed, and the rest is not', async ()
   await using made = await lines((directory) => `d ${directory}/kept - - - - -\nR ${directory}/gone - - - - -\n`)
   await mkdir(join(made.directory, 'kept'))
   await mkdir(join(made.directory, 'gone/below'), { recursive: true })
-  await removeTmpfiles(made.file)
+  await removeTmpfiles(readFileSync(made.file, 'utf8'))
   await access(join(made.directory, 'kept'))
   await assert.rejects(access(join(made.directory, 'gone')), { code: 'ENOENT' })
 })

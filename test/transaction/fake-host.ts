@@ -23,6 +23,7 @@ export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void =
     emit: onEvent,
     reload: async () => {},
     start: async (unit) => writeFileSync(active(unit), ''),
+    startService: async (unit) => writeFileSync(active(unit), ''),
     stop: async (unit) => rmSync(active(unit), { force: true }),
     isActive: async (unit) => existsSync(active(unit)),
     requireLoaded: async () => {},

@@ -128,9 +128,9 @@ describe('applyChanges', () => {
     const events: ForerunEvent[] = []
     const fake: ChangeHost = {
       ...fakeHost(units, (event) => void events.push(event)),
-      async start(unit) {
+      async startService(unit) {
         if (broken) throw new ForerunError('systemd', 'it does not start')
-        await fakeHost(units).start(unit)
+        await fakeHost(units).startService(unit)
       },
       async stop() {
         if (broken) throw new ForerunError('systemd', 'no bus')

@@ -50,7 +50,7 @@ function table(rows: readonly ContainerRow[], options: ListOptions): string {
     row.image,
     options.trunc ? truncated(row.command) : row.command,
     age(row.created),
-    row.state,
+    row.detail === '' || row.state === 'damaged' ? row.state : `${row.state} (${row.detail})`,
     row.backend,
     row.runtime,
   ])

@@ -10,8 +10,8 @@ export interface ErrorPresentation {
 }
 
 /**
- * Prints what a command ends with: on standard error `forerun: MESSAGE`, and a line `hint: HINT` if there is one; with
- * `json`, also `{"error": {"code", "message", "hint"}}` on standard output, where a script reads the result otherwise.
+ * Prints what a command ends with: on standard error `forerun: MESSAGE`, the details, and a line `hint: HINT` if there is one;
+ * with `json`, also `{"error": {"code", "message", "hint", "details"}}` on standard output, where a script reads the result otherwise.
  * The code is `internal`, and the hint to run with `--debug`, for what is no ForerunError: a bug. The stack is printed
  * with `debug` only.
  *
@@ -21,11 +21,12 @@ export function printError(
   error: unknown,
   { json, debug, stdout = process.stdout, stderr = process.stderr }: ErrorPresentation,
 ): number {
-  const { code, message, hint } = describe(error)
+  const { code, message, hint, details } = describe(error)
   stderr.write(`forerun: ${message}\n`)
+  for (const line of details) stderr.write(`    ${line}\n`)
   if (hint !== undefined) stderr.write(`hint: ${hint}\n`)
   if (debug) stderr.write(stackOf(error))
-  if (json) stdout.write(`${JSON.stringify({ error: { code, message, hint: hint ?? null } })}\n`)
+  if (json) stdout.write(`${JSON.stringify({ error: { code, message, hint: hint ?? null, details } })}\n`)
   return code === 'usage' ? 2 : code === 'interrupted' ? 130 : 1
 }
 
@@ -33,19 +34,21 @@ interface Description {
   code: ErrorCode | 'internal'
   message: string
   hint: string | undefined
+  details: readonly string[]
 }
 
 function describe(error: unknown): Description {
   const known = error instanceof ForerunError ? error : systemError(error)
   if (known !== undefined) {
     const hint = known.hint === undefined ? undefined : printable(known.hint)
-    return { code: known.code, message: printable(known.message), hint }
+    return { code: known.code, message: printable(known.message), hint, details: known.details.map(printable) }
   }
   const message = error instanceof Error ? error.message || error.name : String(error)
   return {
     code: 'internal',
     message: `internal error: ${printable(message)}`,
     hint: 'This is a bug. Run the command again with --debug, and report what that prints.',
+    details: [],
   }
 }
 

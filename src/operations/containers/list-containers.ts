@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { unitName } from '../../host/paths.ts'
-import { type Deployment, surveyDeployments } from '../../store/deployment.ts'
+import { type DamagedDeployment, type Deployment, surveyDeployments } from '../../store/deployment.ts'
+import type { UnitState } from '../../systemd/manager.ts'
 import type { Context } from '../context.ts'
 
 /** A row of `containers list`; the keys are those that its `--filter` and `--json` know. */
@@ -15,39 +16,86 @@ export interface ContainerRow {
   /** Unix time in seconds. */
   readonly created: number
   readonly state: ContainerState
+  /** Why it is in that state: what systemd says of a service that failed or is restarted; else empty. */
+  readonly detail: string
   readonly backend: 'forerun'
   readonly runtime: string
 }
 
-/** `no service`: an image that only installs files on the host. */
-export type ContainerState = 'running' | 'inactive' | 'failed' | 'no service'
+/**
+ * `restarting`: it ended, and systemd waits before it starts it anew. `no service`: an image that only installs files on the
+ * host. `damaged`: its deployment cannot be read.
+ */
+export type ContainerState =
+  | 'running'
+  | 'starting'
+  | 'restarting'
+  | 'stopping'
+  | 'inactive'
+  | 'failed'
+  | 'no service'
+  | 'damaged'
 
-/** All containers, running or not, by name. One whose deployment is damaged is told of in a notice. */
+/** All containers, running or not, by name. A damaged one is told of in a notice, too. */
 export async function listContainers(context: Context): Promise<ContainerRow[]> {
   const found = surveyDeployments(context.paths.containers)
-  const deployments = found.flatMap((each) => ('info' in each ? each : []))
-  for (const damaged of found) {
-    if ('problem' in damaged) context.emit({ type: 'notice', message: `${damaged.name}: ${damaged.problem.message}` })
-  }
-  const services = deployments.filter(({ info }) => info['has-container-service'])
-  const units = services.map(({ name }) => unitName(name))
+  const services = found.flatMap((each) => ('info' in each && each.info['has-container-service'] ? each.name : []))
+  const units = services.map(unitName)
   const states = units.length === 0 ? new Map() : await (await context.manager()).statuses(units)
-  return deployments.map((deployment) => ({
-    container: deployment.name,
-    image: deployment.info.image,
-    imageId: deployment.info.revision,
+  return Promise.all(
+    found.map((each) =>
+      'info' in each ? row(each, states.get(unitName(each.name)), context) : damagedRow(each, context),
+    ),
+  )
+}
+
+async function row(deployment: Deployment, unit: UnitState | undefined, context: Context): Promise<ContainerRow> {
+  const { name, info } = deployment
+  const state = info['has-container-service'] ? stateOf(unit) : 'no service'
+  return {
+    container: name,
+    image: info.image,
+    imageId: info.revision,
     command: command(deployment),
-    created: deployment.info.created,
-    state: state(deployment, states.get(unitName(deployment.name))?.activeState),
+    created: info.created,
+    state,
+    detail: state === 'failed' || state === 'restarting' ? await whyNotUp(unitName(name), context) : '',
     backend: 'forerun',
-    runtime: deployment.info.runtime,
-  }))
+    runtime: info.runtime,
+  }
+}
+
+function damagedRow({ name, problem }: DamagedDeployment, { emit }: Context): ContainerRow {
+  emit({ type: 'notice', message: `${name}: ${problem.message}` })
+  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '' }
+  return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: 'forerun' }
+}
+
+function stateOf(unit: UnitState | undefined): ContainerState {
+  switch (unit?.activeState) {
+    case 'active':
+    case 'reloading':
+    case 'refreshing':
+      return 'running'
+    case 'activating':
+      return unit.subState.startsWith('auto-restart') ? 'restarting' : 'starting'
+    case 'deactivating':
+      return 'stopping'
+    case 'failed':
+      return 'failed'
+    default:
+      return 'inactive'
+  }
+}
+
+async function whyNotUp(unit: string, { manager }: Context): Promise<string> {
+  const { result, restarts } = await (await manager()).service(unit)
+  return restarts === 0 ? result : `${result}, restarted ${restarts === 1 ? 'once' : `${restarts} times`}`
 }
 
 function command({ folder, info }: Deployment): string {
   if (!info['has-container-service']) return ''
-  const configuration = configurationIn(folder)
-  const args = v.safeParse(v.object({ process: v.object({ args: v.array(v.string()) }) }), configuration)
+  const args = v.safeParse(v.object({ process: v.object({ args: v.array(v.string()) }) }), configurationIn(folder))
   return args.success ? args.output.process.args.join(' ') : ''
 }
 
@@ -59,10 +107,4 @@ function configurationIn(folder: string): unknown {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-}
-
-function state({ info }: Deployment, activeState: string | undefined): ContainerState {
-  if (!info['has-container-service']) return 'no service'
-  if (activeState === 'active' || activeState === 'activating' || activeState === 'reloading') return 'running'
-  return activeState === 'failed' ? 'failed' : 'inactive'
 }

@@ -2,6 +2,7 @@ import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
+import { startService } from '../start-service.ts'
 
 /** A container that has been installed. @throws ForerunError `container-not-found`. */
 export function requireDeployment(name: string, context: Context): Deployment {
@@ -12,10 +13,9 @@ export function requireDeployment(name: string, context: Context): Deployment {
   })
 }
 
-/** Starts the service of a container and waits until systemd calls it started. */
+/** Starts the service of a container, waits until systemd calls it started, and sees that it stays up. */
 export async function startContainer(name: string, context: Context): Promise<void> {
-  const unit = serviceOf(name, context)
-  await (await context.manager()).start(unit)
+  await startService(serviceOf(name, context), context)
 }
 
 /** Stops the service of a container and waits until it has ended. */

@@ -1,0 +1,15 @@
+import { run } from '../host/run.ts'
+
+/**
+ * The last lines that a unit wrote to the journal, and systemd about it, without times; none where the journal cannot be
+ * read. They come from the container: nobody has looked at what they hold.
+ *
+ * @param options.since Unix time in seconds.
+ */
+export async function lastJournalLines(unit: string, { since }: { since: number }): Promise<string[]> {
+  // What has just been written may not be in the files yet.
+  await run('journalctl', ['--sync'])
+  const words = ['--no-pager', '--quiet', '--output=cat', '--lines=15', `--since=@${since}`, `--unit=${unit}`]
+  const { status, stdout } = await run('journalctl', words)
+  return status === 0 ? stdout.split('\n').filter((line) => line !== '') : []
+}
