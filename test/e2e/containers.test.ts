@@ -21,7 +21,8 @@ before(async () => {
   const files = { 'manifest.json': { version: '1.0', noContainerService: true }, hostfs: { '/srv/file': 'text' } }
   await lab.must('install', '--now', '--name', 'up', image)
   await lab.must('install', '--name', 'down', image)
-  await lab.must('install', '--now', await lab.push('broken', busyboxImage({ exports: failing })))
+  await lab.must('install', await lab.push('broken', busyboxImage({ exports: failing })))
+  assert.equal((await lab.forerun('run', 'broken')).status, 1)
   await lab.must('install', await lab.push('files', busyboxImage({ exports: files })))
   await until('broken has failed', async () => (await lab.property('broken', 'ActiveState')) === 'failed')
 })

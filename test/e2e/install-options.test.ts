@@ -181,11 +181,11 @@ test('-q prints the result alone', async () => {
   await lab.must('uninstall', '-q', 'quiet')
 })
 
-test("a package's unit of the same name is left running, and one that rests is told of", async () => {
+test("with --override-unit a package's unit of the same name is left running, and one that rests is told of", async () => {
   const packaged = '/usr/local/lib/systemd/system/vendor.service'
   await lab.shell(`mkdir -p $(dirname ${packaged}) && printf '[Service]\\nExecStart=sleep infinity\\n' >${packaged}`)
   await lab.shell('systemctl daemon-reload && systemctl start vendor')
-  const refused = await lab.forerun('install', '--system', '--now', '--name', 'vendor', sleeper)
+  const refused = await lab.forerun('install', '--system', '--now', '--override-unit', '--name', 'vendor', sleeper)
   assert.equal(refused.status, 1)
   assert.match(
     refused.stderr,
@@ -194,7 +194,7 @@ test("a package's unit of the same name is left running, and one that rests is t
   assert.equal(await lab.property('vendor', 'ActiveState'), 'active')
 
   await lab.shell('systemctl stop vendor')
-  const { stderr } = await lab.must('install', '--system', '--now', '--name', 'vendor', sleeper)
+  const { stderr } = await lab.must('install', '--system', '--now', '--override-unit', '--name', 'vendor', sleeper)
   assert.match(stderr, /The new vendor\.service takes the place of \/usr\/local\/lib/)
   assert.equal(await lab.property('vendor', 'FragmentPath'), '/etc/systemd/system/vendor.service')
   await lab.must('uninstall', 'vendor')
