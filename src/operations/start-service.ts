@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
-import { lastJournalLines } from '../systemd/journal.ts'
 import type { ServiceStatus, SystemdManager } from '../systemd/manager.ts'
+import { lastLogLines } from '../systemd/unit-log.ts'
 import type { Context } from './context.ts'
 
 /**
@@ -19,7 +19,7 @@ export async function startService(unit: string, context: Context): Promise<void
     await staysUp(unit, { manager, context })
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code !== 'systemd') throw error
-    const details = await lastJournalLines(unit, { since })
+    const details = await lastLogLines(unit, { since })
     const { message, hint = `See: journalctl -u ${unit}` } = error
     throw new ForerunError(error.code, message, { hint, details, cause: error })
   }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { ForerunError } from '../errors.ts'
+import { entriesIn } from '../host/folder-entries.ts'
 import { run } from '../host/run.ts'
 
 /** A symbolic link that enables a unit, or gives it another name. */
@@ -37,6 +38,25 @@ export async function enablementLinks(
   } finally {
     rmSync(root, { recursive: true })
   }
+}
+
+/**
+ * The symbolic links that lead to a unit's file, as enabling it makes them: among the unit files, and in their `*.wants`,
+ * `*.requires` and `*.upholds` (systemctl(1), "enable"). In the order of their paths. A link of the same name that leads
+ * elsewhere belongs to another unit's file.
+ *
+ * @param unitFile its absolute path; it need not exist any more.
+ */
+export function linksTo(unitFile: string): string[] {
+  const folder = dirname(unitFile)
+  const dependencies = entriesIn(folder).filter(
+    (entry) => entry.isDirectory() && /\.(?:wants|requires|upholds)$/.test(entry.name),
+  )
+  return [folder, ...dependencies.map(({ name }) => join(folder, name))]
+    .flatMap((path) => entriesIn(path).filter((entry) => entry.isSymbolicLink()))
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .filter((path) => resolve(dirname(path), readlinkSync(path)) === unitFile)
+    .sort()
 }
 
 function linksBelow(root: string): UnitLink[] {

@@ -6,7 +6,7 @@ import { run } from '../host/run.ts'
  *
  * @param options.since Unix time in seconds.
  */
-export async function lastJournalLines(unit: string, { since }: { since: number }): Promise<string[]> {
+export async function lastLogLines(unit: string, { since }: { since: number }): Promise<string[]> {
   // What has just been written may not be in the files yet.
   await run('journalctl', ['--sync'])
   const words = ['--no-pager', '--quiet', '--output=cat', '--lines=15', `--since=@${since}`, `--unit=${unit}`]
