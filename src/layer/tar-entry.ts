@@ -1,5 +1,6 @@
 import type { LayerLimits } from '../image/layer-limits.ts'
 import { type ByteString, displayPath, type LayerEntry, type Metadata } from '../tree/entry.ts'
+import { isImpossibleWhiteout } from '../tree/whiteout.ts'
 import { archivePath } from './archive-path.ts'
 import { LayerFault } from './fault.ts'
 import { libarchiveAttribute, type PaxRecords, paxNumber, paxText, paxTime, schilyAttribute } from './pax.ts'
@@ -57,6 +58,7 @@ export function tarMember(header: TarHeader, extensions: Extensions, limits: Lay
   const kind = memberKind(header.type, name)
   if (kind === undefined) throw new LayerFault(`${quoted(path)} of an unknown type ('${printable(header.type)}')`)
   if (path === '' && kind !== 'directory') throw new LayerFault(`a ${kind} without a name`)
+  if (isImpossibleWhiteout(path)) throw new LayerFault(`${quoted(path)}, a whiteout of no name`)
   if (fields.size < 0) throw new LayerFault(`${quoted(path)} of a negative size`)
   checkOwner(path, fields)
   if (kind === 'character-device' || kind === 'block-device') checkDevice(path, fields)

@@ -1,7 +1,7 @@
 import { ForerunError } from '../errors.ts'
 import { type ByteString, displayPath, type LayerEntry } from './entry.ts'
 import { type DirectoryNode, impliedDirectory, type ObjectId, type TreeNode } from './node.ts'
-import { resolveDirectory, resolveName, resolvePath } from './resolve.ts'
+import { type Resolution, resolveDirectory, resolveName, resolvePath } from './resolve.ts'
 import { whiteout } from './whiteout.ts'
 
 /** An entry of a stored layer: a file names its object. */
@@ -70,12 +70,24 @@ export function newNode(root: DirectoryNode, entry: StoredEntry): TreeNode {
 }
 
 function linkTarget(root: DirectoryNode, entry: Extract<StoredEntry, { kind: 'hardlink' }>): TreeNode {
-  const target = resolveName(root, entry.target)
-  if (target !== undefined && target.kind !== 'directory') return target
-  const found = target === undefined ? 'which does not exist' : 'which is a directory'
+  const found = resolveName(root, entry.target)
+  if (found.outcome === 'found' && found.node.kind !== 'directory') return found.node
   throw new ForerunError(
     'layer',
-    `'${displayPath(entry.path)}' is a hard link to '${displayPath(entry.target)}', ${found}`,
+    `'${displayPath(entry.path)}' is a hard link to '${displayPath(entry.target)}', ${fault(found)}`,
     { hint: 'The image is malformed: have it built anew.' },
   )
+}
+
+function fault(found: Resolution): string {
+  switch (found.outcome) {
+    case 'found':
+      return 'which is a directory'
+    case 'blocked':
+      return `but '${displayPath(found.path)}' is a ${found.kind}`
+    case 'endless':
+      return 'to which symbolic links lead without end'
+    default:
+      return 'which does not exist'
+  }
 }

@@ -10,6 +10,15 @@ export type Whiteout =
   | { readonly kind: 'opaque'; readonly directory: ByteString }
   | { readonly kind: 'ignored' }
 
+/**
+ * Whether a name is a whiteout of nothing, of its own folder or of the one above, which nobody could carry out: a reader of
+ * layers refuses it. (Stores that earlier versions filled may have some; merging passes over them.)
+ */
+export function isImpossibleWhiteout(path: ByteString): boolean {
+  const slash = path.lastIndexOf('/')
+  return path.startsWith(prefix, slash + 1) && /^\.{0,2}$/.test(path.slice(slash + 1 + prefix.length))
+}
+
 /** @returns undefined for an entry that is no whiteout. */
 export function whiteout(path: ByteString): Whiteout | undefined {
   const slash = path.lastIndexOf('/')

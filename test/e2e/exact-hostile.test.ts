@@ -164,9 +164,12 @@ const families: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
     },
   },
   'a whiteout': {
-    'of .. removes nothing': { layers: [[file('a/f')], [file('a/.wh...'), file('.wh...')]], names: ['a', 'a/f'] },
-    'of . removes nothing': { layers: [[file('a/f')], [file('a/.wh..'), file('.wh..')]], names: ['a', 'a/f'] },
-    'of no name removes nothing': { layers: [[file('a/f')], [file('a/.wh.'), file('.wh.')]], names: ['a', 'a/f'] },
+    'of .. is refused': { layers: [[file('a/f')], [file('a/.wh...')]], refused: /'a\/.wh...', a whiteout of no name/ },
+    'of .. in the root is refused': { layers: [[file('a/f')], [file('.wh...')]], refused: /a whiteout of no name/ },
+    'of . is refused': { layers: [[file('a/f')], [file('a/.wh..')]], refused: /a whiteout of no name/ },
+    'of . in the root is refused': { layers: [[file('a/f')], [file('.wh..')]], refused: /a whiteout of no name/ },
+    'of nothing is refused': { layers: [[file('a/f')], [file('a/.wh.')]], refused: /a whiteout of no name/ },
+    'of nothing in the root is refused': { layers: [[file('a/f')], [file('.wh.')]], refused: /a whiteout of no name/ },
     'through a link that leads out removes nothing there': {
       layers: [
         [symlink('out', out)],
@@ -182,10 +185,10 @@ const families: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
   },
   'what lies in the way': {
     'a file': { layers: [[file('a'), file('a/b')]], refused: /'a' is a file where a directory is needed/ },
-    'a file of a lower layer': { layers: [[file('a')], [file('a/b/c')]], refused: /where a directory is needed/ },
+    'a file of a lower layer': { layers: [[file('a')], [file('a/b/c')]], refused: /'a' is a file where a dir/ },
     'a file at the end of a link': {
       layers: [[file('a'), symlink('l', 'a')], [file('l/b')]],
-      refused: /where a directory is needed/,
+      refused: /'a' is a file where a directory is needed/,
     },
     'a device': {
       layers: [[{ ...file('a'), kind: 'block-device', device: [8, 0] }, file('a/b')]],

@@ -78,6 +78,18 @@ describe('mergeLayers', () => {
     assert.throws(() => mergeLayers([[symlink('a', 'b'), symlink('b', 'a'), file('a/x')]]), { code: 'layer' })
   })
 
+  it('names what is in the way, and not what lies beyond', () => {
+    const message = "'d/nondir' is a file where a directory is needed"
+    const base = [directory('d'), file('d/nondir'), symlink('l', 'd'), symlink('to', '/d/nondir')]
+    for (const path of ['d/nondir/x', 'd/nondir/x/y/z', 'l/nondir/x/y', 'to/x', 'to/x/y']) {
+      assert.throws(() => mergeLayers([base, [file(path)]]), { code: 'layer', message }, path)
+    }
+    const link = "'h' is a hard link to 'l/nondir/x/y', but 'd/nondir' is a file"
+    assert.throws(() => mergeLayers([base, [hardlink('h', 'l/nondir/x/y')]]), { code: 'layer', message: link })
+    const absent = "'h' is a hard link to 'absent/x', which does not exist"
+    assert.throws(() => mergeLayers([base, [hardlink('h', 'absent/x')]]), { code: 'layer', message: absent })
+  })
+
   it('takes the metadata of the root from the layer', () => {
     assert.equal(mergeLayers([[directory('', 0o711)]]).metadata.mode, 0o711)
   })
