@@ -80,6 +80,47 @@ export function cloneContent(from: number, to: number): void {
   check('ioctl', calls().ioctl(to, FICLONE, from))
 }
 
+/**
+ * Where the next data, or the next hole, of an open file is, from an offset on: lseek(2). The end of the file counts as a hole.
+ *
+ * @returns undefined when only a hole is left.
+ */
+export function seekDataOrHole(fd: number, offset: number, what: 'data' | 'hole'): number | undefined {
+  const SEEK = { data: 3, hole: 4 }
+  const ENXIO = 6
+  const found = calls().lseek(fd, offset, SEEK[what])
+  if (found >= 0) return found
+  if (koffi.errno() === ENXIO) return undefined
+  throw systemError('lseek')
+}
+
+/**
+ * Copies bytes at a position of one open file to the same of another, within the kernel: copy_file_range(2).
+ *
+ * @returns how many, 0 at the end; undefined where it cannot be done between these files.
+ */
+export function copyRange(
+  from: number,
+  to: number,
+  { position, length }: { position: number; length: number },
+): number | undefined {
+  const copied = calls().copy_file_range(
+    from,
+    BigInt64Array.of(BigInt(position)),
+    to,
+    BigInt64Array.of(BigInt(position)),
+    length,
+    0,
+  )
+  if (copied >= 0) return copied
+  const EXDEV = 18
+  const EINVAL = 22
+  const ENOSYS = 38
+  const EOPNOTSUPP = 95
+  if ([EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].includes(koffi.errno())) return undefined
+  throw systemError('copy_file_range')
+}
+
 /** Gives back to the kernel what has been freed, which the C library keeps for later: malloc_trim(3). */
 export function trimMemory(): void {
   calls().malloc_trim(0)
@@ -158,6 +199,10 @@ function loadLibc() {
     malloc_trim: declare<[number]>('int malloc_trim(size_t pad)'),
     // Variable arguments are passed as others are, on both architectures.
     ioctl: declare<[number, number, number]>('int ioctl(int fd, unsigned long request, intptr_t argument)'),
+    lseek: declare<[number, number, number]>('int64_t lseek(int fd, int64_t offset, int whence)'),
+    copy_file_range: declare<[number, BigInt64Array, number, BigInt64Array, number, number]>(
+      'intptr_t copy_file_range(int in, void *in_position, int out, void *out_position, size_t length, unsigned int flags)',
+    ),
     mknod: declare<[Buffer, number, bigint]>('int mknod(const void *path, uint32_t mode, uint64_t dev)'),
     renameat2: declare<[number, Buffer, number, Buffer, number]>(
       'int renameat2(int olddirfd, const void *oldpath, int newdirfd, const void *newpath, unsigned int flags)',

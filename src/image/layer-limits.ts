@@ -1,5 +1,5 @@
 /**
- * What one layer may ask of the host; over it, reading ends with a ForerunError `limit`. Each has a setting of the same
+ * What one layer, and an image, may ask of the host; over it, reading ends with a ForerunError `limit`. Each has a setting of the same
  * name in kebab case under `[limits]`.
  */
 export interface LayerLimits {
@@ -9,6 +9,10 @@ export interface LayerLimits {
   readonly fileSize: number
   /** Bytes of the uncompressed archive, and of the holes of its sparse files. */
   readonly layerSize: number
+  /** Entries of all layers of an image together. */
+  readonly imageEntries: number
+  /** Bytes of all files in all layers of an image together, holes included. */
+  readonly imageSize: number
   /** Bytes of a path or of a link's target. More than the 4,095 bytes of one system call can be made in a checkout. */
   readonly pathLength: number
   /** Parts of a path. */
@@ -23,10 +27,19 @@ export interface LayerLimits {
   readonly compressionRatio: number
 }
 
+/** What layers have, to be held against the limits of the image. */
+export interface LayerTotals {
+  readonly entries: number
+  /** Bytes of all files, holes included. */
+  readonly size: number
+}
+
 export const defaultLayerLimits: LayerLimits = {
   entries: 1_000_000,
   fileSize: 64 * 1024 ** 3,
   layerSize: 128 * 1024 ** 3,
+  imageEntries: 2_000_000,
+  imageSize: 256 * 1024 ** 3,
   pathLength: 32 * 1024,
   pathDepth: 256,
   extendedHeaderSize: 1024 ** 2,

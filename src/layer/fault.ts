@@ -1,5 +1,5 @@
 import { ForerunError } from '../errors.ts'
-import type { LayerLimits } from '../image/layer-limits.ts'
+import type { LayerLimits, LayerTotals } from '../image/layer-limits.ts'
 
 /** What is wrong with a layer, said by code that does not know which layer it reads; see `layerError`. */
 export class LayerFault extends Error {
@@ -10,6 +10,16 @@ export class LayerFault extends Error {
   constructor(message: string, options: { limit?: keyof LayerLimits; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause })
     this.limit = options.limit
+  }
+}
+
+/** @param totals of all layers of the image, as far as they are known. @throws LayerFault when they pass a limit. */
+export function checkImageTotals({ entries, size }: LayerTotals, limits: LayerLimits): void {
+  if (entries > limits.imageEntries) {
+    throw new LayerFault(`more than ${limits.imageEntries} entries in the image`, { limit: 'imageEntries' })
+  }
+  if (size > limits.imageSize) {
+    throw new LayerFault(`more than ${limits.imageSize} bytes in the files of the image`, { limit: 'imageSize' })
   }
 }
 

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
-import type { LayerLimits } from '../image/layer-limits.ts'
+import { hearSignals } from '../host/event-loop.ts'
+import type { LayerLimits, LayerTotals } from '../image/layer-limits.ts'
 import type { LayerReceiver } from '../tree/entry.ts'
 import { archiveBytes, archiveDigest, type LayerIdentity } from './archive-bytes.ts'
 import { outputTo } from './inflate.ts'
@@ -10,7 +10,9 @@ import { verifiedBlob } from './verified-blob.ts'
 export interface LayerReading {
   readonly receiver: LayerReceiver
   readonly limits: LayerLimits
-  /** Aborting it ends the reading at the next piece of the blob; the source of a blob should know it as well. */
+  /** What is known of other layers of the image. */
+  readonly others?: LayerTotals
+  /** Aborting it ends the reading; the source of a blob should know it as well. */
   readonly signal?: AbortSignal
   /** Told the total of compressed bytes with every piece of the blob. */
   readonly onReceived?: (bytes: number) => void
@@ -18,7 +20,7 @@ export interface LayerReading {
 
 /**
  * Reads a layer once, streaming, into the receiver (OCI image specification, "Image Layer Filesystem Changeset"), all in
- * the calling thread, whose event loop turns after each piece of the blob. What the receiver got is to be believed only
+ * the calling thread, whose event loop turns meanwhile. What the receiver got is to be believed only
  * when the promise resolves: then the blob's size and digest, the diff id, and the archive to its end were right. The
  * blob's iterator is released in any case.
  *
@@ -29,22 +31,24 @@ export interface LayerReading {
 export async function readLayer(
   source: AsyncIterable<Buffer> | Iterable<Buffer>,
   identity: LayerIdentity,
-  { receiver, limits, signal, onReceived }: LayerReading,
+  { receiver, limits, others, signal, onReceived }: LayerReading,
 ): Promise<{ entries: number; uncompressedSize: number }> {
   const { descriptor } = identity
   await using blob = verifiedBlob(source, descriptor, { signal, onReceived })
-  const reader = tarReader(receiver, { layer: descriptor.digest, limits })
+  const reader = tarReader(receiver, { layer: descriptor.digest, limits, ...(others && { others }) })
   const digest = archiveDigest(identity)
   const output = outputTo((bytes) => {
     digest.update(bytes)
     reader.write(bytes)
   })
+  const step = hearSignals(signal ?? new AbortController().signal, 'while reading a layer')
   using archive = archiveBytes({ layer: descriptor.digest, limits, output })
   try {
     for await (const bytes of blob.bytes()) {
-      archive.write(bytes)
-      // What a source has at hand comes without the event loop having turned: Ctrl-C is to be heard all the same.
-      await nextTurn()
+      for (let at = 0; at < bytes.length; at += longestStep) {
+        archive.write(bytes.subarray(at, at + longestStep))
+        await step()
+      }
     }
     archive.end()
     reader.end()
@@ -55,3 +59,6 @@ export async function readLayer(
     throw error
   }
 }
+
+/** Bytes of a blob: of zstd, four may be 128 KiB of an archive. */
+const longestStep = 4096

@@ -1,6 +1,6 @@
-import type { LayerLimits } from '../image/layer-limits.ts'
+import type { LayerLimits, LayerTotals } from '../image/layer-limits.ts'
 import { displayPath, type LayerReceiver } from '../tree/entry.ts'
-import { LayerFault, layerError } from './fault.ts'
+import { checkImageTotals, LayerFault, layerError } from './fault.ts'
 import { mergePaxRecords, type PaxRecords, parsePaxRecords } from './pax.ts'
 import { paxSparse, readSparseBlock, type SparseMap, sparseContent, sparseFileSize, sparseMapReader } from './sparse.ts'
 import { layerEntry, type TarMember, tarMember } from './tar-entry.ts'
@@ -22,13 +22,15 @@ export interface TarReader {
  *
  * Where writers differ, it reads as Go's archive/tar does, which made most images.
  *
- * @param layer what errors call the layer: its digest.
+ * @param options.layer what errors call the layer: its digest.
+ * @param options.others what is known of other layers of the image.
  */
 export function tarReader(
   receiver: LayerReceiver,
-  { layer, limits }: { layer: string; limits: LayerLimits },
+  { layer, limits, others = { entries: 0, size: 0 } }: { layer: string; limits: LayerLimits; others?: LayerTotals },
 ): TarReader {
   let entries = 0
+  let fileBytes = 0
   /** Of the first byte that was not yet taken. */
   let position = 0
   let holes = 0
@@ -134,6 +136,7 @@ export function tarReader(
     if (++entries > limits.entries) {
       throw new LayerFault(`more than ${limits.entries} entries`, { limit: 'entries' })
     }
+    checkImage()
     if (header.type === 'S') takeOldSparse(member, block)
     else if (sparse !== undefined && sparse.map === undefined) takeSparseMap(member, sparse.size)
     else if (sparse?.map !== undefined) startFile(member, sparse.size, sparse.map)
@@ -177,7 +180,9 @@ export function tarReader(
       })
     }
     if (map !== undefined) holes += size - member.stored
+    fileBytes += size
     checkSize()
+    checkImage()
     receiver.entry(layerEntry(member, size))
     const take = map === undefined ? content : sparseContent(map, { size, stored: member.stored }, receiver)
     startBody({ take, end: () => receiver.endFile() }, member.stored)
@@ -232,6 +237,10 @@ export function tarReader(
     if (position + holes > limits.layerSize) {
       throw new LayerFault(`more than ${limits.layerSize} bytes`, { limit: 'layerSize' })
     }
+  }
+
+  function checkImage(): void {
+    checkImageTotals({ entries: others.entries + entries, size: others.size + fileBytes }, limits)
   }
 
   /** Says which layer, and where. */

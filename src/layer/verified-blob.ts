@@ -1,4 +1,5 @@
 import { ForerunError } from '../errors.ts'
+import { interruption } from '../host/event-loop.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { digester, finishDigest } from '../image/digest.ts'
 
@@ -26,7 +27,7 @@ export function verifiedBlob(
 
   async function* bytes(): AsyncGenerator<Buffer> {
     while (!ended) {
-      throwIfAborted(signal)
+      if (signal?.aborted) throw interruption(signal, 'while reading a blob')
       const { done, value } = await iterator.next()
       if (done === true) {
         ended = true
@@ -71,10 +72,4 @@ export const digestHint =
 
 function sizeError({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, found: string): ForerunError {
   return new ForerunError('digest', `blob ${digest} should have ${size} bytes, but ${found}`, { hint: digestHint })
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return
-  if (signal.reason instanceof ForerunError) throw signal.reason
-  throw new ForerunError('interrupted', 'interrupted', { cause: signal.reason })
 }

@@ -1,4 +1,5 @@
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs'
+import { hearSignals } from '../host/event-loop.ts'
 import { extendedAttributes } from '../host/system-calls.ts'
 import { type ByteString, byteString, pathBytes } from '../tree/entry.ts'
 import type { DirectoryNode, TreeNode } from '../tree/node.ts'
@@ -18,44 +19,49 @@ export interface CheckoutFault {
 /**
  * Compares a checkout with the tree that it was made of: all but the content of files now, and that when the checks are
  * run. Follows no link.
+ *
+ * @throws ForerunError `interrupted`
  */
-export function checkCheckout(
+export async function checkCheckout(
   target: string,
   tree: DirectoryNode,
-  { checks, report }: { checks: FileChecks; report: (fault: CheckoutFault) => void },
-): void {
-  checkName({ root: byteString(target), checks, report, inodes: new Map() }, '', tree)
+  { checks, report, signal }: { checks: FileChecks; report: (fault: CheckoutFault) => void; signal: AbortSignal },
+): Promise<void> {
+  const step = hearSignals(signal, 'while reading the checkouts')
+  await checkName({ root: byteString(target), checks, report, step, inodes: new Map() }, '', tree)
 }
 
 interface Comparison {
   readonly root: ByteString
   readonly checks: FileChecks
   readonly report: (fault: CheckoutFault) => void
+  readonly step: () => Promise<void>
   /** Under the first of its names. */
   readonly inodes: Map<TreeNode, Inode>
 }
 
-function checkName(comparison: Comparison, path: ByteString, node: TreeNode): void {
+async function checkName(comparison: Comparison, path: ByteString, node: TreeNode): Promise<void> {
+  await comparison.step()
   using reached = reachName(`${comparison.root}${path}`)
   const status = lstatSync(filePath(reached.path), { bigint: true, throwIfNoEntry: false })
   const isThere = status !== undefined && isKind(status, node)
   if (!isThere) comparison.report({ path, problem: status === undefined ? 'missing' : 'type', node })
-  else if (node.kind === 'directory') checkDirectory(comparison, path, { node, status })
+  else if (node.kind === 'directory') await checkDirectory(comparison, path, { node, status })
   else if (node.kind !== 'placeholder') checkInode(comparison, path, { node, status })
 }
 
-function checkDirectory(
+async function checkDirectory(
   comparison: Comparison,
   path: ByteString,
   { node, status }: { node: DirectoryNode; status: BigIntStats },
-): void {
+): Promise<void> {
   const { root, report } = comparison
   using reached = reachName(`${root}${path}`)
   if (!hasMetadata(reached.path, status, node)) report({ path, problem: 'metadata', node })
   for (const name of readdirSync(filePath(reached.path), { encoding: 'latin1' })) {
     if (!node.children.has(name)) report({ path: `${path}/${name}`, problem: 'extra' })
   }
-  for (const [name, child] of node.children) checkName(comparison, `${path}/${name}`, child)
+  for (const [name, child] of node.children) await checkName(comparison, `${path}/${name}`, child)
 }
 
 function checkInode(

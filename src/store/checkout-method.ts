@@ -1,5 +1,6 @@
-import { closeSync, constants, copyFileSync, linkSync, openSync, rmSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import { copyFileWithHoles, isSparse } from '../host/sparse-file.ts'
 import { cloneContent } from '../host/system-calls.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { byteString, type Metadata } from '../tree/entry.ts'
@@ -20,9 +21,15 @@ export interface FileMakers {
  * several containers read is in memory once; else reflinks; else copies.
  *
  * @param shared whether the checkout may hold the very inodes of the store: only where the container cannot write to them.
- * @throws ForerunError `checkout`, when called, where a method that was asked for cannot work.
+ * @param options.largestCopy bytes: what has more is not copied; default: no limit.
+ * @throws ForerunError `checkout`, when called, where a method that was asked for cannot work; LargeCopy, when called.
  */
-export function fileMakers(method: CheckoutMethod, shared: boolean): FileMakers {
+export function fileMakers(
+  method: CheckoutMethod,
+  shared: boolean,
+  { largestCopy = Number.POSITIVE_INFINITY }: { largestCopy?: number } = {},
+): FileMakers {
+  const copy: PlaceObject = (...file) => copyObject(largestCopy, ...file)
   if (method === 'copy') return { place: copy, placeAnother: copy }
   const clone = method === 'reflink' ? asked('reflink', reflink) : firstThatWorks([reflink, copy])
   if (method === 'reflink' || (method !== 'hardlink' && !shared)) return { place: clone, placeAnother: clone }
@@ -49,8 +56,17 @@ function firstThatWorks(ways: readonly PlaceObject[]): PlaceObject {
   }
 }
 
-function copy(object: string, path: string | Buffer, metadata: Metadata): void {
-  copyFileSync(object, path, constants.COPYFILE_EXCL)
+/** Says that a file is too large to be copied while the event loop waits. */
+export class LargeCopy extends Error {
+  override readonly name = 'LargeCopy'
+}
+
+function copyObject(largest: number, object: string, path: string | Buffer, metadata: Metadata): void {
+  const status = statSync(object)
+  if (status.size > largest) throw new LargeCopy(object)
+  // What is short and has no holes the kernel copies in one call.
+  if (status.size > shortCopy || isSparse(status)) copyFileWithHoles(object, path, { clone: false })
+  else copyFileSync(object, path, constants.COPYFILE_EXCL)
   applyMetadata(toByteString(path), metadata, { symlink: false })
 }
 
@@ -71,6 +87,9 @@ function reflink(object: string, path: string | Buffer, metadata: Metadata): voi
     closeSync(from)
   }
 }
+
+/** Bytes. */
+const shortCopy = 16 * 1024 * 1024
 
 /** @returns false for an inode that has no room for one more name: ext4 has 65,000. */
 function linkUnlessFull(object: string, path: string | Buffer): boolean {

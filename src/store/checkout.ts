@@ -1,6 +1,5 @@
 import { chmodSync, closeSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { ForerunError } from '../errors.ts'
+import { hearSignals } from '../host/event-loop.ts'
 import { makeNode, nodeTypes } from '../host/system-calls.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { type ByteString, byteString, type Metadata, pathBytes } from '../tree/entry.ts'
@@ -59,21 +58,21 @@ export async function checkOut(store: string, tree: DirectoryNode, options: Chec
     links: [],
     directories: [],
     owner: ownerOfNewFiles(),
-    signal,
-    yielded: performance.now(),
+    step: hearSignals(signal, 'during the checkout'),
   }
-  await hearSignals(checkout)
+  await checkout.step()
   mkdirSync(filePath(target))
   handDownNothing(target)
   chmodSync(filePath(target), newMode('directory', tree.metadata, checkout.owner))
   await fillDirectory(checkout, { path: target, whole: target }, tree)
   await placer.end()
   for (const { whole, node } of checkout.links) {
+    await checkout.step()
     using reached = reachName(whole)
     makeName(checkout, { path: reached.path, whole }, node)
   }
   for (const { whole, metadata } of checkout.directories) {
-    await hearSignals(checkout)
+    await checkout.step()
     using reached = reachName(whole)
     applyMetadataToNewDirectory(reached.path, metadata, checkout.owner)
   }
@@ -93,9 +92,7 @@ interface Checkout extends Placed {
   readonly links: { whole: ByteString; node: FileNode }[]
   readonly directories: { whole: ByteString; metadata: Metadata }[]
   readonly owner: NewFileOwner
-  readonly signal: AbortSignal
-  /** When the event loop last had its turn, so that a signal is heard. Milliseconds. */
-  yielded: number
+  readonly step: () => Promise<void>
 }
 
 /** @param whole the path from the target on, also where `path`, by which the folder is reached, had to be shortened. */
@@ -104,18 +101,16 @@ async function fillDirectory(
   { path, whole }: { path: ByteString; whole: ByteString },
   directory: DirectoryNode,
 ): Promise<void> {
-  await hearSignals(checkout)
+  await checkout.step()
   using folder = reachFolder(path)
   for (const [name, node] of directory.children) {
+    await checkout.step()
     const child = { path: `${folder.path}/${name}`, whole: `${whole}/${name}` }
     if (node.kind === 'directory') {
       mkdirSync(filePath(child.path), newMode('directory', node.metadata, checkout.owner))
       await fillDirectory(checkout, child, node)
-    }
-    // A path that had to be shortened is one for the time being, in which a file has to be placed at once.
-    else if (node.kind === 'file' && (child.path === child.whole || checkout.placed.has(node))) {
-      addFile(checkout, child.whole, node)
-    } else makeName(checkout, child, node)
+    } else if (node.kind === 'file') addFile(checkout, child.whole, node)
+    else makeName(checkout, child, node)
   }
   checkout.directories.push({ whole, metadata: directory.metadata })
 }
@@ -128,17 +123,6 @@ function addFile({ placer, links, placed, used }: Checkout, whole: ByteString, n
   placer.add({ object: node.object, path: whole, metadata: node.metadata, another: used.has(node.object) })
   placed.set(node, whole)
   used.add(node.object)
-}
-
-/** Milliseconds: so long a signal, or a thread that wants more files, may have to wait. */
-const longestTurn = 5
-
-async function hearSignals(checkout: Checkout): Promise<void> {
-  if (performance.now() - checkout.yielded > longestTurn) {
-    await nextTurn()
-    checkout.yielded = performance.now()
-  }
-  if (checkout.signal.aborted) throw new ForerunError('interrupted', 'interrupted during the checkout')
 }
 
 /** Makes a name that does not exist, of an inode or of one that is placed already. @throws ForerunError `store` when its object is missing. */

@@ -2,10 +2,11 @@ import { type BigIntStats, lstatSync } from 'node:fs'
 import { extendedAttributes } from '../host/system-calls.ts'
 import { type ByteString, type Metadata, pathBytes } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
-import type { HashedContent } from './hash-file.ts'
+import { isOfHost } from './attributes.ts'
+import type { FileToHash, HashedContent } from './hash-file.ts'
 import { reachName } from './long-path.ts'
 import { filePath } from './metadata.ts'
-import { objectId } from './object.ts'
+import { isHashedWithHoles, objectId } from './object.ts'
 
 /** What a regular file should be. */
 export interface ExpectedFile {
@@ -23,15 +24,21 @@ export interface ReadFile extends HashedContent {
 
 /** Reads files, in any order and any thread; undefined for those that cannot be read. */
 export type HashFiles = (
-  files: readonly { readonly path: ByteString; readonly size: number }[],
+  files: readonly (FileToHash & { readonly size: number })[],
 ) => Promise<readonly (HashedContent | undefined)[]>
 
 /** Checks of regular files, gathered first, so that each inode is read once whatever its names. */
 export interface FileChecks {
   /** Looks at a file now, and has its content read by `run`. @returns the inode; undefined when there is no such file. */
   add(path: ByteString, expected: ExpectedFile, report: (problem: FileProblem) => void): Inode | undefined
-  /** Reads everything and reports what is wrong. @returns all that was read, by inode. */
-  run(hash: HashFiles): Promise<ReadonlyMap<Inode, ReadFile>>
+  /** As `add`, of a file whose content alone matters, by its SHA-256 in hexadecimal. */
+  addContent(
+    path: ByteString,
+    expected: { readonly size: number; readonly sha256: string },
+    report: (problem: FileProblem) => void,
+  ): void
+  /** Reads everything and reports what is wrong. @returns what was read for `add`. */
+  run(hash: HashFiles): Promise<readonly ReadFile[]>
 }
 
 /** Device and number. */
@@ -42,60 +49,85 @@ export function inodeOf({ dev, ino }: BigIntStats): Inode {
 }
 
 interface Check {
-  readonly inode: Inode
-  readonly expected: ExpectedFile
+  readonly file: SeenFile
+  readonly isRight: (content: HashedContent) => boolean
   readonly hasMetadata: boolean
   readonly report: (problem: FileProblem) => void
 }
 
+interface SeenFile extends FileToHash {
+  readonly size: number
+  readonly attributes: ReadonlyMap<string, Buffer>
+}
+
 export function fileChecks(): FileChecks {
   const checks: Check[] = []
-  const inodes = new Map<Inode, { path: ByteString; size: number; attributes: ReadonlyMap<string, Buffer> }>()
+  /** By inode and by how it is to be hashed. */
+  const files = new Map<string, SeenFile>()
+  /** Those that are files of images. */
+  const ofImages = new Set<SeenFile>()
+
+  function see(path: ByteString, holes: boolean): { status: BigIntStats; inode: Inode; file: SeenFile } | undefined {
+    using reached = reachName(path)
+    const status = lstatSync(filePath(reached.path), { bigint: true, throwIfNoEntry: false })
+    if (status === undefined || !status.isFile()) return undefined
+    const inode = inodeOf(status)
+    const key = `${inode} ${holes}`
+    let file = files.get(key)
+    if (file === undefined) {
+      const attributes = extendedAttributes(pathBytes(reached.path))
+      file = { path, holes, size: Number(status.size), attributes }
+      files.set(key, file)
+    }
+    return { status, inode, file }
+  }
+
   return {
     add(path, expected, report) {
-      using reached = reachName(path)
-      const status = lstatSync(filePath(reached.path), { bigint: true, throwIfNoEntry: false })
-      if (status === undefined || !status.isFile()) {
+      const seen = see(path, isHashedWithHoles(expected.object))
+      if (seen === undefined) {
         report('missing')
         return undefined
       }
-      const inode = inodeOf(status)
-      let known = inodes.get(inode)
-      if (known === undefined) {
-        known = { path, size: Number(status.size), attributes: extendedAttributes(pathBytes(reached.path)) }
-        inodes.set(inode, known)
-      }
-      if (known.size !== expected.size) report('size')
+      const { status, inode, file } = seen
+      ofImages.add(file)
+      if (file.size !== expected.size) report('size')
       else {
-        const hasMetadata = isLike(status, expected.metadata) && hasAttributes(known.attributes, expected.metadata)
-        checks.push({ inode, expected, hasMetadata, report })
+        const hasMetadata = isLike(status, expected.metadata) && hasAttributes(file.attributes, expected.metadata)
+        checks.push({ file, isRight: (content) => isContentOf(content, expected), hasMetadata, report })
       }
       return inode
     },
+    addContent(path, { size, sha256 }, report) {
+      const file = see(path, false)?.file
+      if (file === undefined) report('missing')
+      else if (file.size !== size) report('size')
+      else checks.push({ file, isRight: ({ digest }) => digest === sha256, hasMetadata: true, report })
+    },
     async run(hash) {
-      const files = [...inodes.values()]
-      const contents = await hash(files)
-      const read = new Map<Inode, ReadFile>()
-      for (const [index, [inode, { path }]] of [...inodes].entries()) {
+      const seen = [...files.values()]
+      const contents = await hash(seen)
+      const read = new Map<SeenFile, ReadFile>()
+      for (const [index, file] of seen.entries()) {
         const content = contents[index]
-        if (content !== undefined) read.set(inode, { path, ...content })
+        if (content !== undefined) read.set(file, { path: file.path, ...content })
       }
-      for (const { inode, expected, hasMetadata, report } of checks) {
-        const content = read.get(inode)
-        if (content === undefined || !isContentOf(content, expected)) report('content')
+      for (const { file, isRight, hasMetadata, report } of checks) {
+        const content = read.get(file)
+        if (content === undefined || !isRight(content)) report('content')
         else if (!hasMetadata) report('metadata')
       }
-      return read
+      return [...read].flatMap(([file, content]) => (ofImages.has(file) ? [content] : []))
     },
   }
 }
 
 /** Whether the file that is expected has this content. */
 export function isContentOf(
-  { size, sha256 }: HashedContent,
+  { size, digest }: HashedContent,
   { metadata, size: wanted, object }: ExpectedFile,
 ): boolean {
-  return size === wanted && objectId(metadata, size, sha256) === object
+  return size === wanted && objectId(metadata, size, digest) === object
 }
 
 /** Whether a name has the owner, mode and time; of a symbolic link, which has no mode of its own, owner and time. */
@@ -111,9 +143,4 @@ export function isLike(status: BigIntStats, { mode, uid, gid, mtime }: Metadata)
 export function hasAttributes(found: ReadonlyMap<string, Buffer>, { xattrs }: Metadata): boolean {
   const isWhole = [...xattrs].every(([name, value]) => found.get(name)?.equals(value) === true)
   return isWhole && [...found.keys()].every((name) => xattrs.has(name) || isOfHost(name))
-}
-
-/** What the host's kernel puts on files by itself. */
-export function isOfHost(attribute: string): boolean {
-  return /^(?:security\.(?:selinux|ima|evm)|system\..*|(?:trusted|user)\.overlay\..*)$/.test(attribute)
 }

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import { hearSignals } from '../host/event-loop.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../image/digest.ts'
 import { byteString, displayPath } from '../tree/entry.ts'
 import type { ExpectedFile, FileChecks, FileProblem } from './file-checks.ts'
-import { hashFile } from './hash-file.ts'
 import { blobPath, type ImageRecord, readBlob } from './image-index.ts'
 import { readLayerTree } from './layer-tree.ts'
 import { objectPath } from './object.ts'
@@ -22,31 +22,39 @@ export interface ImageFault {
 }
 
 /**
- * Compares images with their digests: manifests, configurations, kept blobs and trees now, and the content, owner, mode,
+ * Compares images with their digests: manifests, configurations and trees now, and kept blobs and the content, owner, mode,
  * modification time and extended attributes of their objects when the checks are run. A layer that several images have is
  * checked once, for the first of them.
  *
  * @returns how many files there are.
+ * @throws ForerunError `interrupted`
  */
-export function checkImages(
+export async function checkImages(
   store: string,
   records: readonly ImageRecord[],
-  { checks, report }: { checks: FileChecks; report: (fault: ImageFault, record: ImageRecord) => void },
-): number {
+  {
+    checks,
+    report,
+    signal,
+  }: { checks: FileChecks; report: (fault: ImageFault, record: ImageRecord) => void; signal: AbortSignal },
+): Promise<number> {
+  const step = hearSignals(signal, 'while reading the store')
   const layers = new Set<Digest>()
   const objects = new Set<string>()
   for (const record of records) {
     const tell = (fault: ImageFault): void => report(fault, record)
     for (const fault of documentFaults(store, record)) tell(fault)
-    for (const fault of blobFaults(store, record)) tell(fault)
+    checkBlobs(store, record, { checks, tell })
     for (const diffId of record.diffIds) {
       if (layers.has(diffId)) continue
       layers.add(diffId)
+      await step()
       const entries = readLayerTree(store, diffId)
       if (entries === undefined) tell({ kind: 'layer', name: diffId, problem: 'missing or damaged', diffId })
       for (const entry of entries ?? []) {
         if (entry.kind !== 'file' || objects.has(entry.object)) continue
         objects.add(entry.object)
+        await step()
         checks.add(byteString(objectPath(store, entry.object)), entry, (problem) =>
           tell({ kind: 'file', name: `/${displayPath(entry.path)}`, problem, diffId, expected: entry }),
         )
@@ -76,15 +84,19 @@ function isWholeBlob(store: string, digest: Digest): boolean {
   }
 }
 
-/** Of the layers that the setting `keep-blobs` has kept. */
-function blobFaults(store: string, record: ImageRecord): ImageFault[] {
+/** Those of the layers that the setting `keep-blobs` has kept. */
+function checkBlobs(
+  store: string,
+  record: ImageRecord,
+  { checks, tell }: { checks: FileChecks; tell: (fault: ImageFault) => void },
+): void {
   const layers = storedManifest(store, record.manifest)?.layers ?? []
-  return layers.flatMap(({ digest, size }, index): ImageFault[] => {
+  for (const [index, { digest, size }] of layers.entries()) {
     const path = blobPath(store, digest)
     const diffId = record.diffIds[index]
-    if (diffId === undefined || digestAlgorithm(digest) !== 'sha256' || !existsSync(path)) return []
-    const found = hashFile(byteString(path))
-    if (found.size === size && found.sha256 === digestHex(digest)) return []
-    return [{ kind: 'blob', name: digest, problem: found.size === size ? 'content' : 'size', diffId }]
-  })
+    if (diffId === undefined || digestAlgorithm(digest) !== 'sha256' || !existsSync(path)) continue
+    checks.addContent(byteString(path), { size, sha256: digestHex(digest) }, (problem) =>
+      tell({ kind: 'blob', name: digest, problem, diffId }),
+    )
+  }
 }

@@ -1,9 +1,11 @@
-import { createHash, type Hash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
-import type { LayerEntry, LayerReceiver, Metadata } from '../tree/entry.ts'
+import { contentDigest } from '../host/content-digest.ts'
+import type { ByteString, LayerEntry, LayerReceiver } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 import type { ObjectId } from '../tree/node.ts'
+import { isAttributeOf, isOfBuildHost } from './attributes.ts'
 import { applyMetadataToNewFile, type NewFileOwner, newMode, ownerOfNewFiles } from './metadata.ts'
 import { objectId, objectPath, objectsFolder } from './object.ts'
 
@@ -16,13 +18,16 @@ export interface WriterWork {
   readonly take: (entry: StoredEntry, index: number) => void
   /** Whether to make the entry at that place of the layer, or leave it to another writer; asked for each. Default: all. */
   readonly wants?: (index: number) => boolean
+  /** Told the name of each extended attribute that is left out because no file of its kind could hold it on Linux. */
+  readonly leftOut?: (attribute: ByteString) => void
 }
 
 /**
  * Writes the objects that the store has not into a folder of a staging, laid out as the store's own, that belongs to
  * the writers of one layer. Disposing closes what an interrupted reading left open.
  */
-export function layerWriter(store: string, folder: string, { take, wants = () => true }: WriterWork): LayerWriter {
+export function layerWriter(store: string, folder: string, work: WriterWork): LayerWriter {
+  const { take, wants = () => true, leftOut = () => {} } = work
   const written = new Set<ObjectId>()
   const folders = new Set<string>()
   const storeIsEmpty = !existsSync(objectsFolder(store))
@@ -45,17 +50,22 @@ export function layerWriter(store: string, folder: string, { take, wants = () =>
   return {
     entry(given) {
       if (!wants(++index)) return
-      const entry = withoutHostAttributes(given)
+      const entry = withHeldAttributes(given, leftOut)
       if (entry.kind !== 'file') take(entry, index)
       else file = entry.size <= smallFile ? smallObject(entry, place) : largeObject(entry, place)
     },
     content: (bytes) => file?.write(bytes),
     hole: (length) => file?.skip(length),
     endFile() {
-      if (file !== undefined) take({ ...file.entry, object: file.finish() }, index)
+      const ended = file
+      // `finish` closes the file, also when it throws: disposing must not close that number again, another thread may have it.
+      file = undefined
+      if (ended !== undefined) take({ ...ended.entry, object: ended.finish() }, index)
+    },
+    [Symbol.dispose]() {
+      file?.abandon()
       file = undefined
     },
-    [Symbol.dispose]: () => file?.abandon(),
   }
 }
 
@@ -118,25 +128,16 @@ function smallObject(entry: FileEntry, place: Place): OpenObject {
 function largeObject(entry: FileEntry, place: Place): OpenObject {
   const path = `${place.folder}/unfinished-${threadId}`
   const fd = openSync(path, 'wx', newMode('file', entry.metadata, place.owner))
-  const hash = createHash('sha256')
-  let length = 0
-  let written = 0
+  const digest = contentDigest((bytes, position) => writeWhole(fd, bytes, position))
   return {
     entry,
-    write(bytes) {
-      hash.update(bytes)
-      writeWhole(fd, bytes, length)
-      length += bytes.length
-      written = length
-    },
-    skip(gap) {
-      updateWithZeros(hash, gap)
-      length += gap
-    },
+    write: (bytes) => digest.update(bytes),
+    skip: (gap) => digest.zeros(gap),
     finish() {
       try {
-        if (written < length) ftruncateSync(fd, length)
-        const id = objectId(entry.metadata, entry.size, hash.digest('hex'))
+        // It may end with a hole.
+        ftruncateSync(fd, entry.size)
+        const id = objectId(entry.metadata, entry.size, digest.end())
         if (place.has(id)) {
           unlinkSync(path)
           return id
@@ -169,17 +170,14 @@ function writeWhole(fd: number, bytes: Buffer, position = 0): void {
   }
 }
 
-function updateWithZeros(hash: Hash, length: number): void {
-  for (let left = length; left > 0; left -= zeros.length) hash.update(zeros.subarray(0, Math.min(left, zeros.length)))
+function withHeldAttributes(entry: LayerEntry, leftOut: (attribute: ByteString) => void): LayerEntry {
+  const { xattrs } = entry.metadata
+  if (xattrs.size === 0) return entry
+  const held = [...xattrs].filter(([name]) => {
+    if (isOfBuildHost(name)) return false
+    const isHeld = isAttributeOf(entry.kind, name)
+    if (!isHeld) leftOut(name)
+    return isHeld
+  })
+  return { ...entry, metadata: { ...entry.metadata, xattrs: new Map(held) } }
 }
-
-const zeros = Buffer.alloc(1024 * 1024)
-
-/** Labels and overlay markers belong to the host that the image was built on. */
-function withoutHostAttributes<Entry extends { metadata: Metadata }>(entry: Entry): Entry {
-  if (entry.metadata.xattrs.size === 0) return entry
-  const xattrs = new Map([...entry.metadata.xattrs].filter(([name]) => !hostAttribute.test(name)))
-  return { ...entry, metadata: { ...entry.metadata, xattrs } }
-}
-
-const hostAttribute = /^(?:security\.selinux|system\.nfs4_acl|(?:trusted|user)\.overlay\..*)$/

@@ -8,6 +8,7 @@ import {
   setTimesOfOpenFile,
 } from '../host/system-calls.ts'
 import { type ByteString, displayPath, type Metadata, pathBytes } from '../tree/entry.ts'
+import { isAttributeOf } from './attributes.ts'
 
 /**
  * A name as Node's file functions take it: text where every byte is ASCII, else a Buffer, so that no byte is changed.
@@ -126,6 +127,13 @@ function orUnsupported(path: ByteString, attribute: ByteString, set: () => void)
     const message = `the extended attribute '${displayPath(attribute)}' of '${displayPath(path)}' cannot be set (${code})`
     if (code !== undefined && malformed.has(code)) {
       throw new ForerunError('layer', message, { cause, hint: 'The image is malformed: have it built anew.' })
+    }
+    // Of a store that an earlier version filled: now such attributes are left out when a layer is unpacked.
+    if (!isAttributeOf('file', attribute) || (code === 'EPERM' && attribute.startsWith('user.'))) {
+      throw new ForerunError('store', `${message}: no Linux file system could hold it there`, {
+        cause,
+        hint: 'Remove the image and pull it again, which leaves it out: forerun images delete IMAGE; forerun pull IMAGE.',
+      })
     }
     if (code !== undefined && unsupported.has(code)) {
       throw new ForerunError('store', message, {

@@ -1,14 +1,16 @@
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
+import { hasZeroBlocks } from '../host/content-digest.ts'
 import { namesIn } from '../host/folder-entries.ts'
 import type { Metadata } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
 
 /**
  * The name of a regular file in the store: SHA-256 over its size, owner, mode, modification time, extended attributes
- * and the SHA-256 of its content, so that one inode serves every checkout that needs a file just like it.
+ * and the digest of its content, so that one inode serves every checkout that needs a file just like it. It tells how its
+ * content is hashed: before files with zero blocks had names of their own, all was.
  *
- * @param content SHA-256 of the content, in hexadecimal.
+ * @param content as `contentDigest` tells it; SHA-256 in hexadecimal, of what an earlier version stored.
  */
 export function objectId(metadata: Metadata, size: number, content: string): ObjectId {
   const { mode, uid, gid, mtime, xattrs } = metadata
@@ -18,8 +20,16 @@ export function objectId(metadata: Metadata, size: number, content: string): Obj
     text += `${name.length} ${value.length} ${name} ${value.toString('latin1')}`
   }
   // One character is one byte.
-  return hash('sha256', xattrs.size === 0 ? text : Buffer.from(text, 'latin1'))
+  const id = hash('sha256', xattrs.size === 0 ? text : Buffer.from(text, 'latin1'))
+  return hasZeroBlocks(content) ? `${id}${holesSuffix}` : id
 }
+
+/** Whether the content of an object has zero blocks, by its name. */
+export function isHashedWithHoles(id: ObjectId): boolean {
+  return id.endsWith(holesSuffix)
+}
+
+const holesSuffix = '-holes'
 
 /** Where an object lies; 256 folders by the first two digits. */
 export function objectPath(store: string, id: ObjectId): string {

@@ -2,7 +2,8 @@ import { ForerunError } from '../errors.ts'
 import type { CheckoutMethod } from '../tree/checkout-method.ts'
 import { type ByteString, displayPath, type Metadata } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
-import { fileMakers, type PlaceObject } from './checkout-method.ts'
+import { fileMakers, LargeCopy, type PlaceObject } from './checkout-method.ts'
+import { reachName } from './long-path.ts'
 import { filePath } from './metadata.ts'
 import { objectPath } from './object.ts'
 
@@ -28,10 +29,25 @@ export interface FileBatch extends FilePlan {
   readonly files: readonly FileToPlace[]
 }
 
-/** @throws ForerunError `store` when an object is missing, `checkout` where the method cannot work. */
-export function placeFiles({ store, method, shared, files }: FileBatch): void {
-  const { place, placeAnother } = fileMakers(method, shared)
-  for (const file of files) placeFile(store, file, file.another ? placeAnother : place)
+/**
+ * @param options.largestCopy bytes: a file that has more, and would have to be copied, is left; default: no limit.
+ * @returns the files that were left.
+ * @throws ForerunError `store` when an object is missing, `checkout` where the method cannot work.
+ */
+export function placeFiles(
+  { store, method, shared, files }: FileBatch,
+  { largestCopy = Number.POSITIVE_INFINITY }: { largestCopy?: number } = {},
+): FileToPlace[] {
+  const { place, placeAnother } = fileMakers(method, shared, { largestCopy })
+  return files.filter((file) => {
+    try {
+      placeFile(store, file, file.another ? placeAnother : place)
+      return false
+    } catch (error) {
+      if (error instanceof LargeCopy) return true
+      throw error
+    }
+  })
 }
 
 /** As `placeFiles`. */
@@ -40,8 +56,9 @@ export function placeFile(
   { object, path, metadata }: Omit<FileToPlace, 'another'>,
   place: PlaceObject,
 ): void {
+  using reached = reachName(path)
   try {
-    place(objectPath(store, object), filePath(path), metadata)
+    place(objectPath(store, object), filePath(reached.path), metadata)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new ForerunError('store', `the store has lost the object of '${displayPath(path)}'`, {

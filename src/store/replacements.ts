@@ -1,12 +1,13 @@
-import { constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { syncFileSystemOf } from '../host/durable-file.ts'
+import { copyFileWithHoles } from '../host/sparse-file.ts'
 import { type ByteString, byteString } from '../tree/entry.ts'
 import type { ObjectId } from '../tree/node.ts'
 import { type ExpectedFile, isContentOf } from './file-checks.ts'
 import { hashFile } from './hash-file.ts'
 import { applyMetadata, filePath } from './metadata.ts'
-import { objectPath } from './object.ts'
+import { isHashedWithHoles, objectPath } from './object.ts'
 import { stagingPrefix } from './staging.ts'
 
 /** A store of its own inside the store, for objects that are to take the place of damaged ones. Disposing removes it. */
@@ -31,8 +32,10 @@ export function openReplacements(store: string): Replacements {
     store: scratch,
     copy(source, expected) {
       const path = place(expected.object)
-      copyFileSync(filePath(source), path, constants.COPYFILE_FICLONE)
-      if (isContentOf(hashFile(byteString(path)), expected)) {
+      rmSync(path, { force: true })
+      copyFileWithHoles(filePath(source), path, { clone: true })
+      const file = { path: byteString(path), holes: isHashedWithHoles(expected.object) }
+      if (isContentOf(hashFile(file), expected)) {
         applyMetadata(byteString(path), expected.metadata, { symlink: false })
         return true
       }

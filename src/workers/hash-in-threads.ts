@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { HashFiles } from '../store/file-checks.ts'
-import { type HashedContent, hashFiles } from '../store/hash-file.ts'
-import type { ByteString } from '../tree/entry.ts'
+import { type FileToHash, type HashedContent, hashFiles } from '../store/hash-file.ts'
 import { sideBySide } from './side-by-side.ts'
 import type { ThreadContext } from './threads.ts'
 
@@ -9,10 +8,10 @@ import type { ThreadContext } from './threads.ts'
 export function hashInThreads({ threads, signal }: ThreadContext): HashFiles {
   return async (files) => {
     const bytes = files.reduce((sum, { size }) => sum + size, 0)
-    if (bytes < batchBytes && files.length < batchFiles) return hashFiles(files.map(({ path }) => path))
+    if (bytes < batchBytes && files.length < batchFiles) return hashFiles(files.map(fileToHash))
     const contents: (HashedContent | undefined)[] = []
-    const work = async ({ first, paths }: Batch): Promise<void> => {
-      for (const [index, content] of (await threads.run('hashFiles', paths)).entries())
+    const work = async ({ first, files: batch }: Batch, either: AbortSignal): Promise<void> => {
+      for (const [index, content] of (await threads.run('hashFiles', batch, either)).entries())
         contents[first + index] = content
     }
     await sideBySide(batches(files), work, { width: availableParallelism(), signal })
@@ -22,24 +21,29 @@ export function hashInThreads({ threads, signal }: ThreadContext): HashFiles {
 
 interface Batch {
   readonly first: number
-  readonly paths: ByteString[]
+  readonly files: FileToHash[]
 }
 
 const batchBytes = 32 * 1024 * 1024
 const batchFiles = 1000
 
-function batches(files: readonly { path: ByteString; size: number }[]): Batch[] {
+function batches(files: readonly (FileToHash & { readonly size: number })[]): Batch[] {
   const made: Batch[] = []
   let batch: Batch | undefined
   let bytes = 0
-  for (const [index, { path, size }] of files.entries()) {
-    if (batch === undefined || bytes + size > batchBytes || batch.paths.length === batchFiles) {
-      batch = { first: index, paths: [] }
+  for (const [index, file] of files.entries()) {
+    if (batch === undefined || bytes + file.size > batchBytes || batch.files.length === batchFiles) {
+      batch = { first: index, files: [] }
       made.push(batch)
       bytes = 0
     }
-    batch.paths.push(path)
-    bytes += size
+    batch.files.push(fileToHash(file))
+    bytes += file.size
   }
   return made
+}
+
+/** Without what else is known of it, which would be copied to the thread. */
+function fileToHash({ path, holes }: FileToHash): FileToHash {
+  return { path, holes }
 }

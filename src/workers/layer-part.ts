@@ -1,11 +1,14 @@
 import { type EncodedEntries, encodedEntries } from '../store/layer-tree.ts'
 import { type LayerWriter, layerWriter, type WriterWork } from '../store/layer-writer.ts'
+import type { ByteString } from '../tree/entry.ts'
 
 /** Some of a layer's entries, whose files are objects now: with the parts of the other writers it is the whole. */
 export interface LayerPart {
   readonly entries: EncodedEntries
   /** Bytes of the files. */
   readonly size: number
+  /** Names of extended attributes that Linux could not hold: a few, if there are many. */
+  readonly leftOut: readonly ByteString[]
 }
 
 export interface LayerPartWriter extends Disposable {
@@ -22,16 +25,21 @@ export function layerPartWriter(
 ): LayerPartWriter {
   const encoded = encodedEntries()
   let size = 0
+  const leftOut = new Set<ByteString>()
   const writer = layerWriter(store, folder, {
     ...(wants && { wants }),
     take(entry, index) {
       encoded.add(entry, index)
       if (entry.kind === 'file') size += entry.size
     },
+    leftOut: (attribute) => leftOut.size < mostNames && leftOut.add(attribute),
   })
   return {
     writer,
-    end: () => ({ entries: encoded.end(), size }),
+    end: () => ({ entries: encoded.end(), size, leftOut: [...leftOut] }),
     [Symbol.dispose]: () => writer[Symbol.dispose](),
   }
 }
+
+/** As many as somebody would read. */
+const mostNames = 4

@@ -33,7 +33,8 @@ export function placeInThreads(plan: FilePlan, { threads, signal }: ThreadContex
 
   async function placeHere(): Promise<void> {
     for (let batch = take(fewFiles); batch !== undefined; batch = take(fewFiles)) {
-      placeFiles(batch)
+      const left = placeFiles(batch, { largestCopy })
+      if (left.length > 0) await threads.run('placeFiles', { ...plan, files: left }, interrupt)
       await nextTurn()
     }
   }
@@ -42,7 +43,7 @@ export function placeInThreads(plan: FilePlan, { threads, signal }: ThreadContex
     for (;;) {
       const more = news.promise
       const batch = take(manyFiles)
-      if (batch !== undefined) await threads.run('placeFiles', batch)
+      if (batch !== undefined) await threads.run('placeFiles', batch, interrupt)
       else if (isComplete || interrupt.aborted) return
       else await more
     }
@@ -84,6 +85,7 @@ export function placeInThreads(plan: FilePlan, { threads, signal }: ThreadContex
 
 /** This thread's are small, so that it soon hears of signals, and of threads that want more. */
 const fewFiles = 100
+const largestCopy = 1024 * 1024
 const manyFiles = 500
 
 /** A thread takes as long to start as some thousand files to be placed. */

@@ -1,5 +1,5 @@
 import { type ByteChannel, channelReceiver, channelSender } from '../host/byte-channel.ts'
-import type { LayerLimits } from '../image/layer-limits.ts'
+import type { LayerLimits, LayerTotals } from '../image/layer-limits.ts'
 import { archiveBytes } from '../layer/archive-bytes.ts'
 import { tarReader } from '../layer/tar.ts'
 import { hashFiles } from '../store/hash-file.ts'
@@ -42,6 +42,7 @@ function unpackArchive(work: {
   readonly next: SharedArrayBuffer
   readonly layer: string
   readonly limits: LayerLimits
+  readonly others: LayerTotals
   readonly store: string
   /** Of the staging. */
   readonly folder: string

@@ -1,15 +1,20 @@
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { interruption } from '../host/event-loop.ts'
 import { decodeFailure } from '../host/thread-failure.ts'
 import type { ThreadAnswer } from './thread.ts'
 import type { ThreadTasks } from './thread-tasks.ts'
 
 /** Threads for work that would hold the event loop. One that is free waits for more, and does not keep the process alive. */
 export interface Threads {
-  /** Begins at once, in a thread that is free or a new one. @throws what the task throws. */
+  /**
+   * Begins at once, in a thread that is free or a new one. Raising the signal ends the thread, wherever the task is.
+   *
+   * @throws what the task throws; ForerunError `interrupted`, when the thread has ended.
+   */
   run<Name extends keyof ThreadTasks>(
     task: Name,
     work: Parameters<ThreadTasks[Name]>[0],
+    signal?: AbortSignal,
   ): Promise<ReturnType<ThreadTasks[Name]>>
   /** Ends those that are free, but for so many: what they have allocated is given back. */
   keep(count: number): Promise<void>
@@ -25,12 +30,12 @@ export interface ThreadContext {
 export function openThreads(): Threads {
   const free: Worker[] = []
   return {
-    async run(task, work) {
+    async run(task, work, signal) {
+      if (signal?.aborted) throw interruption(signal, phase)
       const worker = free.pop() ?? startThread()
       worker.ref()
       worker.postMessage({ task, work })
-      // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
-      const [answer] = (await once(worker, 'message')) as [ThreadAnswer]
+      const answer = await answerOf(worker, signal)
       worker.unref()
       free.push(worker)
       if ('failure' in answer) throw decodeFailure(answer.failure)
@@ -45,12 +50,37 @@ export function openThreads(): Threads {
   }
 }
 
+function answerOf(worker: Worker, signal: AbortSignal | undefined): Promise<ThreadAnswer> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => void worker.terminate()
+    const leave = (act: () => void) => (): void => {
+      for (const [name, listener] of Object.entries(listeners)) worker.off(name, listener)
+      signal?.removeEventListener('abort', end)
+      act()
+    }
+    const listeners = {
+      // An answer that comes while the thread is being ended is too late: others must not get this thread.
+      message: (answer: ThreadAnswer) => signal?.aborted || leave(() => resolve(answer))(),
+      // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
+      error: (error: unknown) => leave(() => reject(error))(),
+      exit: leave(() =>
+        reject(signal?.aborted ? interruption(signal, phase) : new Error('a thread has ended by itself')),
+      ),
+    }
+    for (const [name, listener] of Object.entries(listeners)) worker.on(name, listener)
+    signal?.addEventListener('abort', end)
+  })
+}
+
 function startThread(): Worker {
   return new Worker(threadFile, { resourceLimits: { maxYoungGenerationSizeMb: youngGeneration } })
 }
 
 /** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */
 const youngGeneration = 3
+
+/** For errors: where exactly does not matter to a user. */
+const phase = 'at work'
 
 /** The same place in the sources and in the bundle. */
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)

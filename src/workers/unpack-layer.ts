@@ -8,12 +8,14 @@ import {
   closeChannel,
   isChannelClosed,
 } from '../host/byte-channel.ts'
-import type { LayerLimits } from '../image/layer-limits.ts'
+import { interruption } from '../host/event-loop.ts'
+import type { LayerLimits, LayerTotals } from '../image/layer-limits.ts'
 import { archiveDigest, type LayerIdentity } from '../layer/archive-bytes.ts'
 import { readLayer } from '../layer/read-layer.ts'
 import { verifiedBlob } from '../layer/verified-blob.ts'
 import { encodeLayerTree } from '../store/layer-tree.ts'
 import type { Staging } from '../store/staging.ts'
+import type { ByteString } from '../tree/entry.ts'
 import { type LayerPart, layerPartWriter } from './layer-part.ts'
 import type { Threads } from './threads.ts'
 
@@ -22,16 +24,18 @@ export interface Unpacking {
   readonly staging: Staging
   readonly threads: Threads
   readonly limits: LayerLimits
+  /** What is known of other layers of the image. */
+  readonly others: LayerTotals
   readonly signal: AbortSignal
   /** Told the total of compressed bytes with every piece of the blob. */
   readonly onReceived: (bytes: number) => void
 }
 
-export interface UnpackedLayer {
+export interface UnpackedLayer extends LayerTotals {
   /** As `encodeLayerTree` makes it. */
   readonly tree: Uint8Array
-  /** Bytes of all files. */
-  readonly size: number
+  /** Names of extended attributes that Linux could not hold: a few, if there are many. */
+  readonly leftOut: readonly ByteString[]
 }
 
 type Source = AsyncIterable<Buffer> | Iterable<Buffer>
@@ -54,7 +58,9 @@ export async function unpackLayer(
     const parts = await unpack(source, identity, { ...unpacking, folder })
     return {
       tree: encodeLayerTree(parts.map(({ entries }) => entries)),
+      entries: parts.reduce((sum, { entries }) => sum + entries.indexes.length, 0),
       size: parts.reduce((sum, { size }) => sum + size, 0),
+      leftOut: [...new Set(parts.flatMap(({ leftOut }) => leftOut))],
     }
   } catch (error) {
     staging.discard(folder)
@@ -74,14 +80,14 @@ interface Work extends Unpacking {
 async function unpackHere(
   source: Source,
   identity: LayerIdentity,
-  { store, folder, limits, signal, onReceived }: Work,
+  { store, folder, limits, others, signal, onReceived }: Work,
 ): Promise<LayerPart[]> {
   const blob = Buffer.allocUnsafeSlow(identity.descriptor.size)
   await using verified = verifiedBlob(source, identity.descriptor, { signal, onReceived })
   let length = 0
   for await (const bytes of verified.bytes()) length += bytes.copy(blob, length)
   using part = layerPartWriter(store, folder)
-  await readLayer(piecesOf(blob), identity, { receiver: part.writer, limits, signal })
+  await readLayer(piecesOf(blob), identity, { receiver: part.writer, limits, others, signal })
   return [part.end()]
 }
 
@@ -96,20 +102,25 @@ function* piecesOf(blob: Buffer): Generator<Buffer> {
 async function unpackInThreads(
   source: Source,
   identity: LayerIdentity,
-  { store, folder, threads, limits, signal, onReceived }: Work,
+  { store, folder, threads, limits, others, signal, onReceived }: Work,
 ): Promise<LayerPart[]> {
   const layer = identity.descriptor.digest
   const blob = byteChannel(blobSlots)
   const archive = byteChannel(archiveSlots, { receivers: 1 + writers })
   const next = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
-  const giveUp = (error: unknown): never => {
+  const close = (): void => {
     closeChannel(blob)
     closeChannel(archive)
+  }
+  const giveUp = (error: unknown): never => {
+    close()
     throw error
   }
+  // What is in the channels may be the whole blob, and a gigabyte of archive.
+  signal.addEventListener('abort', close)
   await using verified = verifiedBlob(source, identity.descriptor, { signal, onReceived })
   const unpacking = Array.from({ length: writers }, (_, index) =>
-    threads.run('unpackArchive', { archive, receiver: 1 + index, next, layer, limits, store, folder }),
+    threads.run('unpackArchive', { archive, receiver: 1 + index, next, layer, limits, others, store, folder }),
   )
   // What fails makes the others give up. The first of these that failed by itself is what went wrong: of bytes that did not
   // all come, the content is of no interest, and of an archive that cannot be read, the diff id.
@@ -121,8 +132,9 @@ async function unpackInThreads(
   ]
   const ended = await Promise.allSettled(work.map((part) => part.catch(giveUp)))
   const failures = ended.flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []))
+  signal.removeEventListener('abort', close)
   if (failures.length === 0) return await Promise.all(unpacking)
-  const reason = failures.find((failure) => !isChannelClosed(failure))
+  const reason = failures.find((failure) => !isChannelClosed(failure)) ?? interruption(signal, 'while reading a layer')
   // Bytes that cannot be read may be the wrong bytes, which is then what the user should know.
   if (reason instanceof ForerunError && reason.code === 'layer') await verified.passRest()
   throw reason

@@ -50,6 +50,8 @@ parallel-layers=8
 entries=5
 file-size=2G
 layer-size=1T
+image-entries=10
+image-size=2T
 path-length=100
 path-depth=9
 extended-header-size=64k
@@ -67,6 +69,8 @@ compression-ratio=50
       entries: 5,
       fileSize: 2 * 1024 ** 3,
       layerSize: 1024 ** 4,
+      imageEntries: 10,
+      imageSize: 2 * 1024 ** 4,
       pathLength: 100,
       pathDepth: 9,
       extendedHeaderSize: 65536,

@@ -416,6 +416,12 @@ describe('what is malformed is refused', () => {
     refuses([pax([['linkpath', '../'.repeat(1400)]]), member({ name: 'x', type: '2' })], /'x', a symlink to 4200 bytes/)
     refuses([pax([['path', 'n'.repeat(256)]]), after], /a file name of 256 bytes/)
   })
+  for (const name of ['.wh.', '.wh..', '.wh...', 'd/.wh.', 'd/.wh..', 'd/.wh...', './d//.wh..']) {
+    test(`a whiteout called ${name}`, () => refuses([member({ name }), after], /'[d/.wh]+', a whiteout of no name, at/))
+  }
+  test('but no whiteout of a name that begins with two dots', () => {
+    assert.equal(one(member({ name: 'd/.wh...x' })).entry.path, 'd/.wh...x')
+  })
 })
 
 describe('limits', () => {
@@ -452,6 +458,20 @@ describe('limits', () => {
       header({ name: 'x' }),
     )
     refusesOver({ layerSize: 5000 }, /more than/, file, endOfArchive, Buffer.alloc(5000))
+  })
+  test('of the image, with what its other layers have', () => {
+    const limits = { ...defaultLayerLimits, imageEntries: 11, imageSize: 1000 }
+    const reading = (others: { entries: number; size: number }) => {
+      const reader = tarReader(recorder(), { layer: 'sha256:abc', limits, others })
+      reader.write(file)
+    }
+    reading({ entries: 10, size: 400 })
+    assert.throws(() => reading({ entries: 11, size: 400 }), { code: 'limit', message: /11 entries in the image, at/ })
+    assert.throws(() => reading({ entries: 10, size: 401 }), {
+      code: 'limit',
+      message: /more than 1000 bytes in the files of the image/,
+      hint: /raise 'image-size' under \[limits\]/,
+    })
   })
   test('paths', () => {
     refusesOver({ pathLength: 4 }, /a path of 5 bytes/, file)

@@ -3,6 +3,7 @@ import { parseConfigurationDetails } from '../../image/configuration-details.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { copiesElsewhere } from '../../image/layer-destination.ts'
+import type { LayerTotals } from '../../image/layer-limits.ts'
 import { exportsReader } from '../../layer/exports-reader.ts'
 import { readLayer } from '../../layer/read-layer.ts'
 import type { ImageSource } from '../../source/source.ts'
@@ -142,6 +143,7 @@ async function fetchLayer(
     {
       receiver,
       limits: settings.limits,
+      others: totalsOf(looking),
       signal,
       onReceived: (received) => emit({ type: 'layer-progress', digest, received }),
     },
@@ -156,6 +158,15 @@ async function fetchLayer(
     if (layer.diffId !== diffId || layer.entries !== undefined) continue
     layer.entries = receiver.entries
     layer.look = 'fetched'
+  }
+}
+
+/** Of the layers that are known. */
+function totalsOf({ layers }: Looking): LayerTotals {
+  const known = layers.flatMap(({ entries }) => (entries === undefined || 'leaves' in entries ? [] : [entries]))
+  return {
+    entries: known.reduce((sum, { length }) => sum + length, 0),
+    size: known.flat().reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0),
   }
 }
 

@@ -67,7 +67,7 @@ async function validateImage(record: ImageRecord, image: string, context: Contex
   const { faults, read } = await runVerification(scope, context)
   const described = faults.map(describeFault).map(({ part, problem }) => `${part} ${problem}`)
   const [first] = described
-  if (first === undefined) return read.size
+  if (first === undefined) return read.length
   for (const message of described.slice(0, mostTold)) emit({ type: 'notice', message })
   if (described.length > mostTold) emit({ type: 'notice', message: `and ${described.length - mostTold} more` })
   const others = described.length > 1 ? `, and ${described.length - 1} more` : ''

@@ -6,7 +6,7 @@ import { ForerunError } from '../../errors.ts'
 import { hostKind } from '../../host/host-kind.ts'
 import { type CheckoutFault, checkCheckout } from '../../store/checkout-faults.ts'
 import { checkoutFolder, type DeploymentInfo, readInfo } from '../../store/deployment.ts'
-import { fileChecks, type Inode, type ReadFile } from '../../store/file-checks.ts'
+import { fileChecks, type ReadFile } from '../../store/file-checks.ts'
 import { imageTree } from '../../store/image.ts'
 import { checkImages, type ImageFault } from '../../store/image-faults.ts'
 import type { ImageRecord } from '../../store/image-index.ts'
@@ -42,8 +42,8 @@ export interface Checkout {
 export interface Verification {
   readonly faults: readonly Fault[]
   readonly checkouts: readonly Checkout[]
-  /** All that was read, by inode. */
-  readonly read: ReadonlyMap<Inode, ReadFile>
+  /** All files that were read, each inode once. */
+  readonly read: readonly ReadFile[]
 }
 
 /** Compares the parts of the store and the checkouts with what they should be, and reads every inode once. @throws ForerunError `interrupted` */
@@ -52,12 +52,12 @@ export async function runVerification(scope: VerificationScope, context: Context
   const faults: Fault[] = []
   const checkouts: Checkout[] = []
   const checks = fileChecks()
-  checkImages(store, scope.images, {
+  await checkImages(store, scope.images, {
     checks,
+    signal: context.signal,
     report: (fault, record) => faults.push({ in: 'image', record, fault }),
   })
   for (const folder of scope.folders) {
-    if (context.signal.aborted) throw new ForerunError('interrupted', 'interrupted while reading the checkouts')
     const expected = expectedCheckout(folder, scope.index, store)
     if ('problem' in expected) {
       faults.push({ in: 'deployment', folder, ...expected })
@@ -67,7 +67,8 @@ export async function runVerification(scope: VerificationScope, context: Context
     const { target, tree } = expected
     const checkout: Checkout = { folder, target, tree }
     checkouts.push(checkout)
-    checkCheckout(target, tree, { checks, report: (fault) => faults.push({ in: 'checkout', checkout, fault }) })
+    const report = (fault: CheckoutFault): unknown => faults.push({ in: 'checkout', checkout, fault })
+    await checkCheckout(target, tree, { checks, report, signal: context.signal })
   }
   const read = await checks.run(hashInThreads(context))
   return { faults, checkouts, read }

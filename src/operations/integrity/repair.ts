@@ -27,7 +27,7 @@ export async function repair(
   const damage = faults.flatMap((fault) => (fault.in === 'image' ? [fault] : []))
   if (damage.length > 0) {
     const { read } = await runVerification(everything(context), context)
-    actions.push(...(await repairImages(damage, read.values(), { options, context })))
+    actions.push(...(await repairImages(damage, read, { options, context })))
   }
   const replaced = new Set(damage.flatMap(({ fault }) => (fault.expected === undefined ? [] : [fault.expected.object])))
   return [...actions, ...(await repairCheckouts({ faults, replaced }, context))]

@@ -56,8 +56,8 @@ export async function verify(
   const summary = {
     images: scope.images.length,
     containers: scope.folders.length,
-    files: first.read.size,
-    bytes: [...first.read.values()].reduce((sum, { size }) => sum + size, 0),
+    files: first.read.length,
+    bytes: first.read.reduce((sum, { size }) => sum + size, 0),
   }
   if (!options.repair || first.faults.length === 0) {
     const damaged = first.faults.map((fault) => ({ ...describeFault(fault), repaired: false }))

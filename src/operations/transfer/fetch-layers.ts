@@ -3,11 +3,14 @@ import { availableParallelism } from 'node:os'
 import { ForerunError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
+import type { LayerLimits, LayerTotals } from '../../image/layer-limits.ts'
+import { checkImageTotals, LayerFault, layerError } from '../../layer/fault.ts'
 import type { ImageSource } from '../../source/source.ts'
 import { blobPath } from '../../store/image-index.ts'
 import { readWholeLayerTree, type StoredLayers } from '../../store/layer-tree.ts'
 import { openPartialBlob, type PartialBlob } from '../../store/partial-blob.ts'
 import type { Staging } from '../../store/staging.ts'
+import { displayPath } from '../../tree/entry.ts'
 import type { StoredEntry } from '../../tree/merge.ts'
 import { sideBySide } from '../../workers/side-by-side.ts'
 import { openTurns, type Turns } from '../../workers/turns.ts'
@@ -38,7 +41,11 @@ export async function fetchLayers(
   const { source, context } = work
   const trees = new Map<Digest, Uint8Array>()
   const { wanted, stored } = neededLayers(image, context)
-  let size = [...stored.values()].reduce((sum, entries) => sum + fileBytes(entries), 0)
+  const totals = { entries: 0, size: 0 }
+  for (const entries of stored.values()) {
+    totals.entries += entries.length
+    totals.size += fileBytes(entries)
+  }
   const blobs = wanted.map(({ descriptor }) => descriptor.digest)
   const inOrder = source.forwardOrder?.(wanted.map(({ descriptor }) => descriptor))
   if (inOrder !== undefined) {
@@ -47,14 +54,25 @@ export async function fetchLayers(
   const width = inOrder === undefined ? context.settings.registry.parallelLayers : 1
   const turns = openTurns(importsAtATime())
   const fetch = async (layer: Layer, signal: AbortSignal) => {
-    const unpacked = await fetchLayer(layer, { ...work, turns, signal })
+    const unpacked = await fetchLayer(layer, { ...work, turns, signal, others: totals })
     trees.set(layer.diffId, unpacked.tree)
-    size += unpacked.size
+    totals.entries += unpacked.entries
+    totals.size += unpacked.size
+    checkTotals(totals, layer, context.settings.limits)
   }
   await sideBySide(wanted, fetch, { width, signal: context.signal })
   // As many as a checkout uses; an import has more.
   await context.threads.keep(availableParallelism() - 1)
-  return { blobs, trees, stored, size }
+  return { blobs, trees, stored, size: totals.size }
+}
+
+/** A layer knows of those that were there before it. @throws ForerunError `limit` */
+function checkTotals(totals: LayerTotals, { descriptor }: Layer, limits: LayerLimits): void {
+  try {
+    checkImageTotals(totals, limits)
+  } catch (error) {
+    throw error instanceof LayerFault ? layerError(error, { layer: descriptor.digest, where: 'its end' }) : error
+  }
 }
 
 interface Layer {
@@ -95,6 +113,8 @@ interface Work {
   readonly turns: Turns
   readonly context: Context
   readonly signal: AbortSignal
+  /** Of the layers that are there. It grows. */
+  readonly others: LayerTotals
 }
 
 async function fetchLayer(layer: Layer, work: Work): Promise<UnpackedLayer> {
@@ -110,7 +130,14 @@ async function fetchLayer(layer: Layer, work: Work): Promise<UnpackedLayer> {
     return importAnew(layer, partial, work)
   })
   emit({ type: 'layer-finished', digest: descriptor.digest, stored: false })
+  tellLeftOut(descriptor, unpacked, emit)
   return unpacked
+}
+
+function tellLeftOut({ digest }: Descriptor, { leftOut }: UnpackedLayer, emit: Context['emit']): void {
+  if (leftOut.length === 0) return
+  const names = leftOut.map((name) => `'${displayPath(name)}'`).join(', ')
+  emit({ type: 'notice', message: `Left out of layer ${digest} extended attributes that Linux cannot hold: ${names}` })
 }
 
 function meansWrongBytes(error: unknown): boolean {
@@ -146,6 +173,7 @@ async function importOnce(layer: Layer, partial: PartialBlob | undefined, work: 
     staging,
     threads,
     limits: settings.limits,
+    others: { ...work.others },
     signal,
     onReceived: (bytes) => emit({ type: 'layer-progress', digest: descriptor.digest, received: bytes }),
   })
