@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { ForerunError } from '../errors.ts'
+import { interruption } from './event-loop.ts'
+import { run } from './run.ts'
 import { syncFileSystem } from './system-calls.ts'
 
 /**
@@ -43,5 +46,26 @@ export function syncFileSystemOf(folder: string): void {
     syncFileSystem(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+/**
+ * As `syncFileSystemOf`, by sync(1), so that signals are heard meanwhile and nobody has to wait for the disk to leave: gigabytes
+ * may take a minute. Where there is no such program, nothing is done: `syncFileSystemOf` has to follow in any case.
+ *
+ * @throws ForerunError `interrupted`, `host-file`
+ */
+export async function beginSync(folder: string, { signal }: { signal: AbortSignal }): Promise<void> {
+  try {
+    const { status, stderr } = await run('sync', ['--file-system', folder], { signal })
+    // The kernel tells an error of the disk once only.
+    if (status !== 0) {
+      throw new ForerunError('host-file', `cannot write to the disk of '${folder}': ${stderr.trim()}`, {
+        hint: 'Look at the disk, and at what the kernel says of it: dmesg.',
+      })
+    }
+  } catch (error) {
+    if (signal.aborted) throw interruption(signal, 'while writing to the disk')
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }

@@ -20,9 +20,10 @@ export function hearSignals(signal: AbortSignal, phase: string): () => Promise<v
 }
 
 /** The error that an aborted signal ends work with: its reason, where that is an error of ours. */
-export function interruption(signal: AbortSignal, phase: string): ForerunError {
+export function interruption(signal: AbortSignal, phase?: string): ForerunError {
   if (signal.reason instanceof ForerunError) return signal.reason
-  return new ForerunError('interrupted', `interrupted ${phase}`.trim(), { cause: signal.reason })
+  const message = phase === undefined ? 'interrupted' : `interrupted ${phase}`
+  return new ForerunError('interrupted', message, { cause: signal.reason })
 }
 
 /** Milliseconds: so long a signal, or a thread that wants more work, may have to wait. */

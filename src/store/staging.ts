@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { syncFileSystemOf } from '../host/durable-file.ts'
+import { beginSync, syncFileSystemOf } from '../host/durable-file.ts'
 import { byteString } from '../tree/entry.ts'
 import { handDownNothing } from './metadata.ts'
 import { objectsFolder } from './object.ts'
@@ -14,6 +14,8 @@ export interface Staging extends Disposable {
   openFolder(): string
   /** Forgets a folder whose layer could not be read to its end. No writer may work in it any more. */
   discard(folder: string): void
+  /** Makes their bytes durable while signals are heard; for many bytes, before `commit`. @throws as `beginSync` */
+  flush(signal: AbortSignal): Promise<void>
   /**
    * Moves all objects into the store: first their bytes are made durable by one syncfs(2), so that no object is ever
    * seen under its name with less than its content. No writer may work any more.
@@ -39,6 +41,7 @@ export function openStaging(store: string): Staging {
       folders = folders.filter((other) => other !== folder)
       rmSync(folder, { recursive: true, force: true })
     },
+    flush: (signal) => beginSync(place, { signal }),
     commit() {
       syncFileSystemOf(place)
       mkdirSync(objectsFolder(store), { recursive: true, mode: 0o700 })

@@ -31,7 +31,7 @@ export function openThreads(): Threads {
   const free: Worker[] = []
   return {
     async run(task, work, signal) {
-      if (signal?.aborted) throw interruption(signal, phase)
+      if (signal?.aborted) throw interruption(signal)
       const worker = free.pop() ?? startThread()
       worker.ref()
       worker.postMessage({ task, work })
@@ -63,9 +63,7 @@ function answerOf(worker: Worker, signal: AbortSignal | undefined): Promise<Thre
       message: (answer: ThreadAnswer) => signal?.aborted || leave(() => resolve(answer))(),
       // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
       error: (error: unknown) => leave(() => reject(error))(),
-      exit: leave(() =>
-        reject(signal?.aborted ? interruption(signal, phase) : new Error('a thread has ended by itself')),
-      ),
+      exit: leave(() => reject(signal?.aborted ? interruption(signal) : new Error('a thread has ended by itself'))),
     }
     for (const [name, listener] of Object.entries(listeners)) worker.on(name, listener)
     signal?.addEventListener('abort', end)
@@ -78,9 +76,6 @@ function startThread(): Worker {
 
 /** Megabytes: what tasks leave behind is short-lived and little, and V8 would else let it grow to six times as much. */
 const youngGeneration = 3
-
-/** For errors: where exactly does not matter to a user. */
-const phase = 'at work'
 
 /** The same place in the sources and in the bundle. */
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)

@@ -189,6 +189,18 @@ describe('checkOut', () => {
 })
 
 describe('openStaging', () => {
+  it('writes to the disk until it is interrupted, and can be committed afterwards', async () => {
+    using folder = scratch()
+    using staging = openStaging(folder.path)
+    using writer = collectingWriter(folder.path, staging.openFolder())
+    writeFile(writer, 'file', plain, Buffer.from('content'))
+    await assert.rejects(staging.flush(AbortSignal.abort()), { code: 'interrupted' })
+    await staging.flush(new AbortController().signal)
+    staging.commit()
+    const [entry] = writer.entries
+    assert.equal(readFileSync(objectPath(folder.path, entry?.kind === 'file' ? entry.object : ''), 'utf8'), 'content')
+  })
+
   it('shows nothing in the store before it is committed, and leaves nothing when it is not', () => {
     using folder = scratch()
     {

@@ -28,6 +28,8 @@ export interface FetchedLayers {
   readonly stored: StoredLayers
   /** Bytes of all files of all layers, stored ones too. */
   readonly size: number
+  /** Bytes of all files of the layers that were fetched: at most so many wait in the staging. */
+  readonly written: number
 }
 
 /**
@@ -46,6 +48,7 @@ export async function fetchLayers(
     totals.entries += entries.length
     totals.size += fileBytes(entries)
   }
+  const storedSize = totals.size
   const blobs = wanted.map(({ descriptor }) => descriptor.digest)
   const inOrder = source.forwardOrder?.(wanted.map(({ descriptor }) => descriptor))
   if (inOrder !== undefined) {
@@ -63,7 +66,7 @@ export async function fetchLayers(
   await sideBySide(wanted, fetch, { width, signal: context.signal })
   // As many as a checkout uses; an import has more.
   await context.threads.keep(availableParallelism() - 1)
-  return { blobs, trees, stored, size: totals.size }
+  return { blobs, trees, stored, size: totals.size, written: totals.size - storedSize }
 }
 
 /** A layer knows of those that were there before it. @throws ForerunError `limit` */

@@ -67,6 +67,7 @@ async function importImage(
   const keepBlobs = keep && context.settings.store.keepBlobs
   using staging = openStaging(store)
   const layers = await fetchLayers(image, { source, staging, keep, context })
+  if (layers.written > quicklyWritten) await staging.flush(context.signal)
   staging.commit()
   if (keepBlobs) for (const digest of layers.blobs) keepPartialBlob(store, digest)
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)
@@ -75,6 +76,9 @@ async function importImage(
   const record = enterImage(store, image, { location, acceptance, treeSize: layers.size })
   return { record, stored: layers.stored }
 }
+
+/** Bytes that a slow disk takes in less than a second. */
+const quicklyWritten = 32 * 1024 ** 2
 
 /** How to find the place again, from any folder. */
 function originOf(location: ImageLocation): string {
