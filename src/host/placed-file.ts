@@ -13,8 +13,8 @@ export type PlacedFile = {
       readonly kind: 'file'
       /** 0 to 0o7777. */
       readonly mode: number
-      /** Of its content, in hexadecimal. */
-      readonly sha256: string
+      /** Of its content, as `contentDigest` tells it: SHA-256 in hexadecimal where it has no holes. */
+      readonly digest: string
     }
   | { readonly kind: 'symlink'; readonly target: string }
   | { readonly kind: 'directory'; readonly mode: number }

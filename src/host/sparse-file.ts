@@ -70,7 +70,7 @@ export function copyFileWithHoles(
     const to = openSync(target, 'wx', 0o600)
     let isWhole = false
     try {
-      if (!clone || !hasCloned(from, to)) copySparseFile(from, to)
+      copyOpenFile(from, to, { clone })
       isWhole = true
     } finally {
       closeSync(to)
@@ -79,6 +79,11 @@ export function copyFileWithHoles(
   } finally {
     closeSync(from)
   }
+}
+
+/** As `copyFileWithHoles`, into a file that is open and empty. */
+export function copyOpenFile(from: number, to: number, { clone }: { clone: boolean }): void {
+  if (!clone || !hasCloned(from, to)) copySparseFile(from, to)
 }
 
 /** As `contentDigest`, of a file by its name. @throws the kernel's error */

@@ -135,7 +135,7 @@ export function readInfo(folder: string): DeploymentInfo {
 const placedFileSchema: v.GenericSchema<unknown, PlacedFile> = v.intersect([
   v.object({ role: v.picklist(placedRoles), path: v.string(), uid: v.number(), gid: v.number() }),
   v.variant('kind', [
-    v.object({ kind: v.literal('file'), mode: v.number(), sha256: v.string() }),
+    v.object({ kind: v.literal('file'), mode: v.number(), digest: v.string() }),
     v.object({ kind: v.literal('symlink'), target: v.string() }),
     v.object({ kind: v.literal('directory'), mode: v.number() }),
   ]),

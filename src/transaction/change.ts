@@ -37,7 +37,7 @@ export type Change =
 
 /** What the journal holds of a change: JSON, and enough to undo or finish it without the process that made it. */
 export type ChangeRecord =
-  | { readonly kind: 'write-file'; readonly path: string; readonly temporary: string; readonly sha256: string }
+  | { readonly kind: 'write-file'; readonly path: string; readonly temporary: string; readonly digest: string }
   | ReplacementRecord<'replace-file'>
   | { readonly kind: 'make-symlink'; readonly path: string; readonly target: string }
   | ReplacementRecord<'replace-symlink'>

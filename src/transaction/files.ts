@@ -1,8 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
-  copyFileSync,
   fchmodSync,
   fchownSync,
   fsyncSync,
@@ -12,7 +11,6 @@ import {
   mkdirSync,
   openSync,
   readlinkSync,
-  readSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -23,7 +21,9 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
+import { contentDigest } from '../host/content-digest.ts'
 import { removeTree } from '../host/remove-tree.ts'
+import { copyOpenFile, fileDigest } from '../host/sparse-file.ts'
 import { renameExclusive } from '../host/system-calls.ts'
 import type { ChangeKind, FileContent, Ownership } from './change.ts'
 
@@ -31,18 +31,18 @@ import type { ChangeKind, FileContent, Ownership } from './change.ts'
 export const writeFile: ChangeKind<'write-file'> = {
   prepare({ path, content }) {
     refusePresent(path)
-    return { kind: 'write-file', path, temporary: asideOf(path), sha256: contentSha256(content) }
+    return { kind: 'write-file', path, temporary: asideOf(path), digest: digestOfContent(content) }
   },
   apply(change, { temporary }) {
     writeTemporary(temporary, change.content, change)
     renameOrRefuse(temporary, change.path)
   },
   /** What has been changed since it was written is kept, with a notice. */
-  undo({ path, temporary, sha256 }, host) {
+  undo({ path, temporary, digest }, host) {
     // What was never made is not removed: a file system that is read-only would refuse even that.
     if (isPresent(temporary)) unlinkSync(temporary)
     if (!isPresent(path)) return
-    if (fileSha256(path) === sha256) unlinkSync(path)
+    if (digestOfFile(path) === digest) unlinkSync(path)
     else host.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
   },
 }
@@ -158,28 +158,17 @@ export const discard: ChangeKind<'discard'> = {
   },
 }
 
-/** SHA-256 in hexadecimal. */
-export function contentSha256(content: FileContent): string {
-  if ('bytes' in content) return createHash('sha256').update(content.bytes).digest('hex')
-  const sha256 = fileSha256(content.copyOf)
-  if (sha256 === undefined) throw new Error(`${content.copyOf} is no regular file`)
-  return sha256
+/** As `contentDigest` tells it. */
+export function digestOfContent(content: FileContent): string {
+  if ('copyOf' in content) return fileDigest(content.copyOf)
+  const digest = contentDigest()
+  digest.update(Buffer.from(content.bytes))
+  return digest.end()
 }
 
-/** SHA-256 of a regular file in hexadecimal; undefined for anything else. */
-export function fileSha256(path: string | Buffer): string | undefined {
-  if (!lstatSync(path).isFile()) return undefined
-  const hash = createHash('sha256')
-  const buffer = Buffer.alloc(1024 * 1024)
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
-      hash.update(buffer.subarray(0, length))
-    }
-  } finally {
-    closeSync(fd)
-  }
-  return hash.digest('hex')
+/** As `contentDigest` tells it, of a regular file; undefined for anything else. */
+export function digestOfFile(path: string): string | undefined {
+  return lstatSync(path).isFile() ? fileDigest(path) : undefined
 }
 
 /** Whether there is a name, a dangling link too. */
@@ -209,12 +198,21 @@ function writeTemporary(temporary: string, content: FileContent, ownership: Owne
   const fd = openSync(temporary, 'wx', 0o600)
   try {
     if ('bytes' in content) writeFileSync(fd, content.bytes)
-    else copyFileSync(content.copyOf, `/proc/self/fd/${fd}`, constants.COPYFILE_FICLONE)
+    else copyInto(fd, content.copyOf)
     setOwnership(fd, ownership)
     // Else a power cut could leave the name with less than its content, which undoing would take for the user's own.
     fsyncSync(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+function copyInto(fd: number, path: string | Buffer): void {
+  const source = openSync(path, 'r')
+  try {
+    copyOpenFile(source, fd, { clone: true })
+  } finally {
+    closeSync(source)
   }
 }
 

@@ -2,7 +2,7 @@ import { lstatSync, statSync } from 'node:fs'
 import { ForerunError } from '../../errors.ts'
 import { namesIn } from '../../host/folder-entries.ts'
 import { containerNames, deploymentFolders, readInfo } from '../../store/deployment.ts'
-import { contentSha256, fileSha256, linkTarget } from '../../transaction/files.ts'
+import { digestOfContent, digestOfFile, linkTarget } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import { placedFiles } from './placed-files.ts'
 
@@ -14,7 +14,7 @@ export interface HostView {
   isFolder(path: string): boolean
   /** Where a symbolic link leads, as it is written; undefined for anything else. */
   target(path: string): string | undefined
-  /** SHA-256 in hexadecimal of a file's content or of a link's target; undefined for anything else. */
+  /** What `contentDigest` tells of a file, or of the target of a link; undefined for anything else. */
   checksum(path: string): string | undefined
   /** Names in a folder; none where there is no such folder. */
   names(folder: string): readonly string[]
@@ -37,7 +37,7 @@ export function hostView(container: string, context: Context): HostView {
     target: linkTarget,
     checksum(path) {
       const target = linkTarget(path)
-      return target === undefined ? fileSha256(path) : contentSha256({ bytes: Buffer.from(target) })
+      return target === undefined ? digestOfFile(path) : digestOfContent({ bytes: Buffer.from(target) })
     },
     names: namesIn,
     isOthers(path) {

@@ -6,7 +6,7 @@ import { parseUnit } from '../../bundle/unit-file.ts'
 import { unitName, unitPath } from '../../host/paths.ts'
 import type { DeploymentInfo } from '../../store/deployment.ts'
 import { enablementLinks, type UnitLink } from '../../systemd/enablement.ts'
-import { contentSha256, isPresent } from '../../transaction/files.ts'
+import { digestOfContent, isPresent } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
 import { type HostView, hostView } from './host-view.ts'
@@ -148,8 +148,8 @@ function withoutContent(file: PlannedFile) {
 }
 
 function checksumOf(file: PlannedFile): string {
-  if (file.kind === 'symlink') return contentSha256({ bytes: Buffer.from(file.target) })
-  return file.kind === 'file' ? file.sha256 : ''
+  if (file.kind === 'symlink') return digestOfContent({ bytes: Buffer.from(file.target) })
+  return file.kind === 'file' ? file.digest : ''
 }
 
 function overlayInfo({ service }: Bundle): DeploymentInfo['forerun']['overlay'] {

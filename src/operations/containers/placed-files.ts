@@ -11,11 +11,11 @@ export function placedFiles(
   const { files, directories = [], overlay } = info.forerun
   if (files !== undefined) return files
   // Of a forerun that kept no such list: its places were always these. Modes were not kept, and are not needed to remove.
-  const file = (role: PlacedRole, path: string, sha256 = ''): PlacedFile => ({
+  const file = (role: PlacedRole, path: string, digest = ''): PlacedFile => ({
     role,
     path,
     kind: 'file',
-    ...{ mode: 0o644, uid: 0, gid: 0, sha256 },
+    ...{ mode: 0o644, uid: 0, gid: 0, digest },
   })
   const directory = (role: PlacedRole, path: string): PlacedFile => ({
     role,

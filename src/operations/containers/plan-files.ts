@@ -7,7 +7,7 @@ import { dropInPath, freeTmpfilesPath, type HostPaths, unitFilePath, unitPath } 
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { UnitLink } from '../../systemd/enablement.ts'
 import type { FileContent } from '../../transaction/change.ts'
-import { contentSha256 } from '../../transaction/files.ts'
+import { digestOfContent } from '../../transaction/files.ts'
 import { displayPath } from '../../tree/entry.ts'
 import { resolvePath } from '../../tree/resolve.ts'
 import type { HostView } from './host-view.ts'
@@ -68,7 +68,7 @@ function regularFile(
   file: Pick<PlacedFile, 'role' | 'path' | 'uid' | 'gid'> & { readonly mode: number },
   content: FileContent,
 ): PlannedFile {
-  return { ...file, kind: 'file', sha256: contentSha256(content), content }
+  return { ...file, kind: 'file', digest: digestOfContent(content), content }
 }
 
 function plannedHostFile(file: HostFile, image: InstallableImage): PlannedFile {
@@ -124,7 +124,7 @@ function isWanted(file: PlannedFile, { view, emit }: FileTarget): boolean {
 function isSame(file: PlannedFile, view: HostView): boolean {
   if (file.kind === 'directory') return view.kind(file.path) === 'directory'
   if (file.kind === 'symlink') return view.target(file.path) === file.target
-  return view.kind(file.path) === 'file' && view.checksum(file.path) === file.sha256
+  return view.kind(file.path) === 'file' && view.checksum(file.path) === file.digest
 }
 
 /** Without the root, the uppermost first. */

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path'
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Change, UnitContainer } from '../../transaction/change.ts'
-import { contentSha256 } from '../../transaction/files.ts'
+import { digestOfContent } from '../../transaction/files.ts'
 import type { HostView } from './host-view.ts'
 import type { PlannedFile } from './plan-files.ts'
 
@@ -130,7 +130,7 @@ function isThere({ role, kind, path }: PlannedFile, view: HostView): boolean {
 /** As `HostView.checksum` tells it. */
 function checksum(file: PlacedFile): string | undefined {
   if (file.kind === 'directory') return undefined
-  return file.kind === 'file' ? file.sha256 : contentSha256({ bytes: Buffer.from(file.target) })
+  return file.kind === 'file' ? file.digest : digestOfContent({ bytes: Buffer.from(file.target) })
 }
 
 function placing(file: PlannedFile): Change {

@@ -50,7 +50,7 @@ test('what an older version placed is found where it put everything', () => {
     ['/srv/etcd', '/srv/etcd/conf'],
   )
   const [, conf] = files
-  assert.ok(conf?.kind === 'file' && conf.sha256 === 'abc')
+  assert.ok(conf?.kind === 'file' && conf.digest === 'abc')
 })
 
 test('the list that a deployment keeps is what counts', () => {

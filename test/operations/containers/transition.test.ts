@@ -15,7 +15,7 @@ const units = '/etc/systemd/system'
 const container = { name: 'etcd', runtime: '/usr/bin/runc' }
 
 function file(role: PlacedFile['role'], path: string, text: string): PlannedFile {
-  return { role, path, kind: 'file', mode: 0o644, ...root, sha256: sha256(text), content: { bytes: Buffer.from(text) } }
+  return { role, path, kind: 'file', mode: 0o644, ...root, digest: sha256(text), content: { bytes: Buffer.from(text) } }
 }
 
 function directory(role: PlacedFile['role'], path: string): PlannedFile {
