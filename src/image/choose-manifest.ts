@@ -1,28 +1,43 @@
 import type { Descriptor } from './descriptor.ts'
-import { isIndexType, isManifestType } from './media-type.ts'
+import { type IndexEntry, soundEntry } from './index-entry.ts'
+import { isConfigurationType, isIndexType, isManifestType } from './media-type.ts'
 import { type Platform, unavailable, variantRank } from './platform.ts'
 
 /**
  * The entry of an index for a platform: the best variant that runs there, and of equal ones the first, as the OCI image
  * specification asks. It may be an index again. An entry that names no platform is taken when no other fits; its
- * configuration then tells. Attestations and other artifacts beside the images are passed over.
+ * configuration then tells. Attestations are passed over, and other artifacts wherever there is an image.
  *
- * @throws ForerunError `platform`, naming what is offered.
+ * @throws ForerunError `platform`, naming what is offered; `manifest` when the entry breaks the specification.
  */
-export function chooseManifest(manifests: readonly Descriptor[], wanted: Platform): Descriptor {
-  const images = manifests.filter(isImage)
-  const ranked = images
-    .map((descriptor) => ({ descriptor, rank: descriptor.platform && variantRank(descriptor.platform, wanted) }))
-    .filter(({ rank }) => rank !== undefined)
-    .sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
-  const chosen = ranked[0]?.descriptor ?? images.find(({ platform }) => platform === undefined)
-  if (chosen !== undefined) return chosen
-  const offered = images.map(({ platform }) => platform).filter((platform) => platform !== undefined)
-  throw unavailable(wanted, offered)
+export function chooseManifest(manifests: readonly IndexEntry[], wanted: Platform): Descriptor {
+  const candidates = manifests.filter(mayBeImage)
+  const images = candidates.filter((entry) => !isArtifact(entry))
+  const chosen = bestEntry(images, wanted) ?? bestEntry(candidates, wanted)
+  if (chosen !== undefined) return soundEntry(chosen)
+  const platforms = images.map(({ platform }) => platform).filter((platform) => platform !== undefined)
+  throw unavailable(
+    wanted,
+    platforms.filter(({ os, architecture }) => os !== '' && architecture !== ''),
+  )
 }
 
-function isImage({ mediaType, platform, annotations }: Descriptor): boolean {
-  if (!isManifestType(mediaType) && !isIndexType(mediaType)) return false
+function bestEntry(entries: readonly IndexEntry[], wanted: Platform): IndexEntry | undefined {
+  const ranked = entries
+    .map((entry) => ({ entry, rank: entry.platform && variantRank(entry.platform, wanted) }))
+    .filter(({ rank }) => rank !== undefined)
+    .sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
+  return ranked[0]?.entry ?? entries.find(({ platform }) => platform === undefined)
+}
+
+function mayBeImage({ mediaType, platform, annotations }: IndexEntry): boolean {
+  // Without a type the document itself tells what it is.
+  if (mediaType !== '' && !isManifestType(mediaType) && !isIndexType(mediaType)) return false
   if (annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') return false
   return platform?.os !== 'unknown' && platform?.architecture !== 'unknown'
+}
+
+/** An index repeats the type of a configuration where its manifest names no other. */
+function isArtifact({ artifactType = '' }: IndexEntry): boolean {
+  return artifactType !== '' && !isConfigurationType(artifactType)
 }

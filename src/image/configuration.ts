@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { absent, dictionary, digestSchema } from './descriptor.ts'
+import { absent, dictionary, digestSchema, labelsSchema } from './descriptor.ts'
 import type { Digest } from './digest.ts'
 import { parseJson } from './json.ts'
 
@@ -75,7 +75,7 @@ const configurationSchema = v.object({
       Cmd: strings,
       Volumes: names,
       WorkingDir: absent(v.string()),
-      Labels: absent(dictionary(v.string())),
+      Labels: absent(labelsSchema),
       StopSignal: absent(v.string()),
     }),
   ),

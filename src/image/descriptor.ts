@@ -36,31 +36,43 @@ export function dictionary<Schema extends v.GenericSchema>(values: Schema) {
   )
 }
 
-const platformSchema = v.object({
-  os: v.string(),
-  architecture: v.string(),
-  variant: absent(v.string()),
-  'os.version': absent(v.string()),
-  'os.features': absent(v.array(v.string())),
-})
+/** Strings by name: annotations, labels. A null among them is empty, as Go reads it. */
+export const labelsSchema = dictionary(
+  v.pipe(
+    v.nullable(v.string()),
+    v.transform((value) => value ?? ''),
+  ),
+)
 
-/** A descriptor in an untrusted document. Members that forerun does not know are left out. */
-export const descriptorSchema = v.pipe(
+/** Who writes an artifact into an index may say nothing of a platform, or half of it: that is none that anybody runs. */
+export const platformSchema = v.pipe(
   v.object({
-    mediaType: v.pipe(v.string(), v.nonEmpty('empty')),
+    os: absent(v.string()),
+    architecture: absent(v.string()),
+    variant: absent(v.string()),
+    'os.version': absent(v.string()),
+    'os.features': absent(v.array(v.string())),
+  }),
+  v.transform(knownPlatform),
+)
+
+/** As `descriptorSchema`, for an entry of an index, which need not say of what type it is: the document itself does. */
+export const entrySchema = v.pipe(
+  v.object({
+    mediaType: absent(v.string()),
     digest: digestSchema,
     size: v.pipe(v.number(), v.safeInteger('not a whole number'), v.minValue(0, 'negative')),
     platform: absent(platformSchema),
-    annotations: absent(dictionary(v.string())),
+    annotations: absent(labelsSchema),
     artifactType: absent(v.string()),
     data: absent(v.pipe(v.string(), v.base64('not base64'))),
   }),
-  v.transform(({ mediaType, digest, size, platform, annotations, artifactType, data }): Descriptor => {
+  v.transform(({ mediaType = '', digest, size, platform, annotations, artifactType, data }): Descriptor => {
     return {
       mediaType,
       digest,
       size,
-      ...(platform !== undefined && { platform: knownPlatform(platform) }),
+      ...(platform !== undefined && { platform }),
       ...(annotations !== undefined && { annotations }),
       ...(artifactType !== undefined && { artifactType }),
       ...(data !== undefined && { data: Buffer.from(data, 'base64') }),
@@ -69,12 +81,24 @@ export const descriptorSchema = v.pipe(
   v.check(isEmbeddedWhole, 'data is not what size and digest say'),
 )
 
+/** A descriptor in an untrusted document. Members that forerun does not know are left out. */
+export const descriptorSchema = v.pipe(
+  entrySchema,
+  v.check(({ mediaType }) => mediaType !== '', 'has no mediaType'),
+)
+
 function isEmbeddedWhole({ data, digest, size }: Descriptor): boolean {
   return data === undefined || (data.length === size && digestOf(data, digest) === digest)
 }
 
-function knownPlatform(platform: v.InferOutput<typeof platformSchema>): Platform {
-  const { os, architecture, variant } = platform
+function knownPlatform(platform: {
+  os?: string | undefined
+  architecture?: string | undefined
+  variant?: string | undefined
+  'os.version'?: string | undefined
+  'os.features'?: string[] | undefined
+}): Platform {
+  const { os = '', architecture = '', variant } = platform
   const version = platform['os.version']
   const features = platform['os.features']
   return {

@@ -13,12 +13,22 @@ export function parseJson<Schema extends v.GenericSchema>(
 ): v.InferOutput<Schema> {
   const result = v.safeParse(schema, decode(bytes, document), { abortEarly: true })
   if (result.success) return result.output
-  throw malformed(`${document} is malformed: ${describe(result.issues[0])}`)
+  throw malformed(`${document} is malformed: ${issueText(result.issues[0])}`)
 }
 
 /** The error for a document that breaks its specification. */
 export function malformed(message: string, options: { cause?: unknown } = {}): ForerunError {
   return new ForerunError('manifest', message, { ...options, hint: 'Build or push the image again.' })
+}
+
+/** `layers[1].size: negative`; `root` is what the document's own members belong to. */
+export function issueText(issue: v.BaseIssue<unknown>, root = ''): string {
+  const path = (issue.path ?? []).reduce((before, { key }) => {
+    if (typeof key === 'number') return `${before}[${key}]`
+    return before === '' ? String(key) : `${before}.${String(key)}`
+  }, root)
+  const message = issue.message.replace(/\p{Cc}/gu, '?').slice(0, 200)
+  return path === '' ? message : `${path}: ${message}`
 }
 
 function decode(bytes: Uint8Array, document: string): unknown {
@@ -28,12 +38,4 @@ function decode(bytes: Uint8Array, document: string): unknown {
     // TextDecoder throws a TypeError, JSON.parse a SyntaxError; neither quotes the bytes well.
     throw malformed(`${document} is not JSON`, { cause })
   }
-}
-
-function describe(issue: v.BaseIssue<unknown>): string {
-  const path = (issue.path ?? [])
-    .map(({ key }, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
-    .join('')
-  const message = issue.message.replace(/\p{Cc}/gu, '?').slice(0, 200)
-  return path === '' ? message : `${path}: ${message}`
 }

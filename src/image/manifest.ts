@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
-import { absent, type Descriptor, descriptorSchema, dictionary } from './descriptor.ts'
+import { absent, type Descriptor, descriptorSchema, labelsSchema } from './descriptor.ts'
+import { type IndexEntry, indexEntriesSchema } from './index-entry.ts'
 import { malformed, parseJson } from './json.ts'
 import {
   artifactName,
@@ -23,8 +24,7 @@ export interface ImageManifest {
 /** An OCI image index or a Docker manifest list. */
 export interface ImageIndex {
   readonly mediaType: string
-  readonly manifests: readonly Descriptor[]
-  readonly annotations: Readonly<Record<string, string>>
+  readonly manifests: readonly IndexEntry[]
 }
 
 export type ParsedManifest =
@@ -42,23 +42,36 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): ParsedMa
   const claimed = envelope.mediaType ?? contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
   if (envelope.schemaVersion === 1 || isSchema1Type(claimed)) throw schema1()
   if (envelope.schemaVersion !== 2) throw malformed('the manifest is malformed: schemaVersion: not 2')
-  const hasManifests = envelope.manifests !== undefined
-  if (hasManifests && (envelope.config !== undefined || envelope.layers !== undefined)) {
-    // One digest must not be two images, depending on who reads it (CVE-2021-41190).
-    throw malformed('the manifest is malformed: it is a manifest and an index at once')
-  }
+  const isIndex = isIndexType(claimed) || (!isManifestType(claimed) && hasMember(envelope.manifests))
   if (envelope.mediaType !== undefined && !isManifestType(claimed) && !isIndexType(claimed)) throw artifact(claimed)
-  if (isIndexType(claimed) || (!isManifestType(claimed) && hasManifests)) return parseIndex(bytes)
-  return parseImage(bytes)
+  checkUnambiguous(envelope, isIndex ? ['manifests'] : ['config', 'layers'])
+  return isIndex ? parseIndex(bytes) : parseImage(bytes)
 }
 
-const envelopeSchema = v.object({
-  schemaVersion: v.optional(v.unknown()),
-  mediaType: absent(v.string()),
-  manifests: v.optional(v.unknown()),
-  config: v.optional(v.unknown()),
-  layers: v.optional(v.unknown()),
-})
+const envelopeSchema = v.looseObject({ schemaVersion: v.optional(v.unknown()), mediaType: absent(v.string()) })
+
+/** A member that is null counts as absent, as for Go. */
+function hasMember(value: unknown): boolean {
+  return value !== undefined && value !== null
+}
+
+/**
+ * One digest must not be two images, depending on who reads it (CVE-2021-41190). Readers in Go take `Layers` for `layers`.
+ *
+ * @throws ForerunError `manifest` for a document with members of another format than its own.
+ */
+function checkUnambiguous(document: Readonly<Record<string, unknown>>, own: readonly string[]): void {
+  const foreign = Object.keys(document).find((name) => {
+    const isOfFormat = formatMembers.has(name.toUpperCase().toLowerCase())
+    return isOfFormat && !own.includes(name) && hasMember(document[name])
+  })
+  if (foreign === undefined) return
+  const kind = own.includes('manifests') ? 'an index' : 'an image'
+  throw malformed(`the manifest is ambiguous: ${kind} has no member '${foreign.replace(/\p{Cc}/gu, '?')}'`)
+}
+
+/** What schema 1, schema 2, OCI and their indexes are made of, in lower case. */
+const formatMembers = new Set(['config', 'fslayers', 'history', 'layers', 'manifests'])
 
 function schema1(): ForerunError {
   return new ForerunError(
@@ -70,22 +83,23 @@ function schema1(): ForerunError {
   )
 }
 
-const annotationsSchema = absent(dictionary(v.string()))
+const annotationsSchema = absent(labelsSchema)
 
 const indexSchema = v.object({
   mediaType: absent(v.string()),
-  manifests: v.array(descriptorSchema),
-  annotations: annotationsSchema,
+  manifests: v.pipe(
+    v.nullable(indexEntriesSchema),
+    v.transform((entries) => entries ?? []),
+  ),
 })
 
 function parseIndex(bytes: Uint8Array): ParsedManifest {
-  const { mediaType, manifests, annotations } = parseJson(bytes, indexSchema, { document: 'the image index' })
+  const { mediaType, manifests } = parseJson(bytes, indexSchema, { document: 'the image index' })
   return {
     kind: 'index',
     index: {
       mediaType: mediaType ?? 'application/vnd.oci.image.index.v1+json',
       manifests,
-      annotations: annotations ?? {},
     },
   }
 }

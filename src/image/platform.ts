@@ -115,7 +115,9 @@ export function variantRank(offered: Platform, wanted: Platform): number | undef
 
 /** Best first; the empty one is an entry without a variant. */
 function runnableVariants({ architecture, variant }: Platform): readonly string[] {
-  if (architecture === 'arm') return [...descending(variant ?? 'v7', 5), '']
+  // Who asks for no variant gets the entry that names none, and else the best; a host always knows its own.
+  if (architecture === 'arm')
+    return variant === undefined ? ['', ...descending('v7', 5)] : [...descending(variant, 5), '']
   if (architecture === 'amd64') return [...descending(variant ?? 'v1', 1), '']
   // Version 8 is the first of arm64, and the same as none; later ones include it.
   if (architecture === 'arm64') return [...(variant?.startsWith('v9') ? [variant] : []), 'v8', '']

@@ -67,6 +67,7 @@ test('what is absent or null is empty', () => {
     empty,
   )
   assert.deepEqual(parse({ rootfs: { type: 'layers', diff_ids: null } }).diffIds, [])
+  assert.deepEqual(parse({ config: { Labels: { a: null } }, rootfs }).config.labels, { a: '' })
 })
 
 test('a malformed configuration is refused, naming the member', () => {

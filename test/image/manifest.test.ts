@@ -80,13 +80,77 @@ test('a malformed manifest is refused, naming the member', () => {
     [{ ...image, layers: [{ ...layer, mediaType: '' }] }, /mediaType/],
     [{ ...image, annotations: { a: 1 } }, /annotations/],
     [{ ...index, manifests: 'x' }, /manifests/],
-    [{ ...index, config }, /manifest and an index at once/],
-    [{ ...image, manifests: [] }, /manifest and an index at once/],
   ]
   for (const [document, message] of documents) {
     assert.throws(() => parse(document), { code: 'manifest', message, hint: /./ }, JSON.stringify(document))
   }
   assert.throws(() => parseManifest(Buffer.from([0x22, 0xff, 0x22])), { code: 'manifest', message: /not JSON/ })
+})
+
+test('a document that another reader could take for another format is refused', () => {
+  const foreign: [object, Record<string, unknown>, string][] = [
+    [index, { config }, 'config'],
+    [index, { layers: [] }, 'layers'],
+    [index, { fsLayers: [] }, 'fsLayers'],
+    [index, { history: [] }, 'history'],
+    [index, { Manifests: [] }, 'Manifests'],
+    [image, { manifests: [] }, 'manifests'],
+    [image, { fsLayers: [] }, 'fsLayers'],
+    [image, { history: [] }, 'history'],
+    [image, { FSLAYERS: [] }, 'FSLAYERS'],
+    [image, { Layers: [layer] }, 'Layers'],
+    // Go takes the long s for an s.
+    [image, { 'layer\u017f': [layer] }, 'layer\u017f'],
+  ]
+  for (const [document, members, name] of foreign) {
+    assert.throws(() => parse({ ...document, ...members }), {
+      code: 'manifest',
+      message: `the manifest is ambiguous: ${'manifests' in document ? 'an index' : 'an image'} has no member '${name}'`,
+    })
+  }
+  assert.equal(parse({ ...image, manifests: null, fsLayers: null }).kind, 'manifest')
+  assert.equal(parse({ ...index, config: null, layers: null }).kind, 'index')
+})
+
+test('an entry of an index that breaks the specification leaves the others readable', () => {
+  const [sound] = index.manifests
+  const faulty: [unknown, RegExp][] = [
+    [{ ...sound, digest: `blake3:${'0a'.repeat(32)}` }, /manifests\[0\]\.digest: not a sha256 or sha512 digest$/],
+    [{ ...sound, size: '1' }, /manifests\[0\]\.size: /],
+    [{ ...sound, size: undefined }, /manifests\[0\]\.size: /],
+    [{ ...sound, annotations: { a: 1 } }, /manifests\[0\]\.annotations\.a: /],
+    [{ ...sound, platform: 'linux/arm64' }, /manifests\[0\]\.platform: /],
+    [{ ...sound, data: '?' }, /manifests\[0\]\.data: not base64$/],
+    [{}, /manifests\[0\]\.digest: /],
+    [null, /manifests\[0\]: /],
+    ['x', /manifests\[0\]: /],
+  ]
+  for (const [entry, fault] of faulty) {
+    const parsed = parse({ ...index, annotations: { a: 1 }, manifests: [entry, sound] })
+    assert.ok(parsed.kind === 'index')
+    const [first, second] = parsed.index.manifests
+    assert.ok(first !== undefined && 'fault' in first, JSON.stringify(entry))
+    assert.match(first.fault, fault)
+    assert.deepEqual(second, sound)
+  }
+})
+
+test('an entry of an index may lack what only its own document has to say', () => {
+  const [of, size] = [digest, 1]
+  const manifests = [
+    { digest: of, size, platform: {}, annotations: { a: null } },
+    { digest: of, size, mediaType: null, platform: { os: 'linux', variant: null, 'os.features': null } },
+  ]
+  const parsed = parse({ ...index, manifests })
+  assert.ok(parsed.kind === 'index')
+  assert.deepEqual(parsed.index.manifests, [
+    { mediaType: '', digest: of, size, platform: { os: '', architecture: '' }, annotations: { a: '' } },
+    { mediaType: '', digest: of, size, platform: { os: 'linux', architecture: '' } },
+  ])
+  assert.deepEqual(parse({ ...index, manifests: null }), {
+    kind: 'index',
+    index: { mediaType: ociIndex, manifests: [] },
+  })
 })
 
 test('a blob that is embedded in its descriptor is taken only when it is the one described', () => {

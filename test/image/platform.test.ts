@@ -44,6 +44,8 @@ test('the best variant that runs on the host is chosen', () => {
     ['linux/arm/v6', ['linux/arm/v7', 'linux/arm/v5'], 'linux/arm/v5'],
     ['linux/arm/v8', ['linux/arm', 'linux/arm/v7'], 'linux/arm/v7'],
     ['linux/arm', ['linux/arm/v7'], 'linux/arm/v7'],
+    ['linux/arm', ['linux/arm/v7', 'linux/arm', 'linux/arm/v6'], 'linux/arm'],
+    ['linux/arm', ['linux/arm/v5', 'linux/arm/v6', 'linux/arm/v8'], 'linux/arm/v6'],
     ['linux/arm/v7', ['linux/arm/7'], 'linux/arm/7'],
     ['linux/arm64', ['linux/arm/v7', 'linux/arm64/v8'], 'linux/arm64/v8'],
     ['linux/arm64/v8', ['linux/arm64'], 'linux/arm64'],
@@ -71,6 +73,34 @@ test('attestations beside the images are passed over', () => {
     chooseManifest([entry('unknown/unknown'), attestation, artifact, image], parsePlatform('linux/amd64')),
     image,
   )
+})
+
+test('an artifact is chosen only where there is no image', () => {
+  const image = entry('linux/amd64')
+  const artifact = { ...image, artifactType: 'application/spdx+json' }
+  const { platform: _, ...plain } = artifact
+  const wanted = parsePlatform('linux/amd64')
+  assert.equal(chooseManifest([artifact, plain, image], wanted), image)
+  assert.equal(chooseManifest([plain], wanted), plain)
+  const typed = { ...image, artifactType: 'application/vnd.oci.image.config.v1+json' }
+  assert.equal(chooseManifest([typed, image], wanted), typed)
+})
+
+test('an entry that breaks the specification is refused when it is the one for the host, and only then', () => {
+  const fault = 'manifests[0].digest: not a sha256 or sha512 digest'
+  const faulty = { mediaType: '', platform: parsePlatform('linux/s390x'), fault }
+  const image = entry('linux/amd64')
+  assert.equal(chooseManifest([faulty, image], parsePlatform('linux/amd64')), image)
+  assert.throws(() => chooseManifest([faulty, image], parsePlatform('linux/s390x')), {
+    code: 'manifest',
+    message: 'the image index is malformed: manifests[0].digest: not a sha256 or sha512 digest',
+  })
+  const untold = { ...image, mediaType: '', platform: { os: '', architecture: '' } }
+  assert.throws(() => chooseManifest([untold], parsePlatform('linux/amd64')), {
+    message: 'the image is not made for linux/amd64',
+  })
+  const untyped = { ...image, mediaType: '' }
+  assert.equal(chooseManifest([untyped], parsePlatform('linux/amd64')), untyped)
 })
 
 test('an entry without a platform is taken when no other fits', () => {

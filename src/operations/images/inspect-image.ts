@@ -2,6 +2,7 @@ import { ForerunError } from '../../errors.ts'
 import type { ImageConfiguration } from '../../image/configuration.ts'
 import { parseConfigurationDetails } from '../../image/configuration-details.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
+import { isSound } from '../../image/index-entry.ts'
 import { parseLocation } from '../../image/location.ts'
 import { formatPlatform } from '../../image/platform.ts'
 import { imageTree, openImage } from '../../store/image.ts'
@@ -147,12 +148,14 @@ function described(
 function platformsOf(image: ResolvedImage): InspectedPlatform[] {
   if (image.indexes.length === 0) return [ownPlatform(image)]
   const way = new Set<string>(image.indexes.map(({ digest }) => digest))
-  const entries = image.indexes.flatMap(({ index }) => index.manifests)
+  const entries = image.indexes.flatMap(({ index }) => index.manifests).filter(isSound)
   return entries.filter(({ digest }) => !way.has(digest)).map(inspectedPlatform)
 }
 
 function inspectedPlatform({ platform, mediaType, digest, size }: Descriptor): InspectedPlatform {
-  return { ...(platform !== undefined && { platform: formatPlatform(platform) }), mediaType, digest, size }
+  // Artifacts in an index have half a platform, or an empty one.
+  const isTold = platform !== undefined && platform.os !== '' && platform.architecture !== ''
+  return { ...(isTold && { platform: formatPlatform(platform) }), mediaType, digest, size }
 }
 
 function ownPlatform({ configuration, manifest, digest, bytes }: InspectedImage): InspectedPlatform {

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { ForerunError } from '../../errors.ts'
 import { chooseManifest } from '../../image/choose-manifest.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
+import { type IndexEntry, soundEntry } from '../../image/index-entry.ts'
 import { parseJson } from '../../image/json.ts'
 import { formatLocation, type ImageLocation } from '../../image/location.ts'
 import { parseManifest } from '../../image/manifest.ts'
@@ -29,13 +30,14 @@ export async function chooseImage(
   const { image } = location
   const found = image === undefined ? onlyImage(entries, location) : namedImage(entries, image)
   if (found.length === 0) throw notFound(entries, location)
-  const descriptor = found[0] !== undefined && found.length === 1 ? found[0] : chooseManifest(found, platform)
+  const [only] = found
+  const descriptor = only !== undefined && found.length === 1 ? soundEntry(only) : chooseManifest(found, platform)
   return { descriptor, reference: storedName(location, descriptor) }
 }
 
 const markerSchema = v.object({ imageLayoutVersion: v.string() })
 
-async function readIndex(files: ImageParts, context: TransferContext): Promise<readonly Descriptor[]> {
+async function readIndex(files: ImageParts, context: TransferContext): Promise<readonly IndexEntry[]> {
   const marker = await readDocument(files, 'oci-layout', context)
   if (marker === undefined) throw await noLayout(files, context)
   const { imageLayoutVersion } = parseJson(marker, markerSchema, { document: 'oci-layout' })
@@ -63,7 +65,7 @@ async function noLayout(files: ImageParts, context: TransferContext): Promise<Fo
   })
 }
 
-function onlyImage(entries: readonly Descriptor[], location: LayoutLocation): readonly Descriptor[] {
+function onlyImage(entries: readonly IndexEntry[], location: LayoutLocation): readonly IndexEntry[] {
   const images = entries.filter(isImage)
   const digests = new Set(images.map(({ digest }) => digest))
   if (digests.size <= 1) return images.slice(0, 1)
@@ -74,19 +76,19 @@ function onlyImage(entries: readonly Descriptor[], location: LayoutLocation): re
     'image-not-found',
     `'${shownWords(location.path)}' holds ${digests.size} images: ${listed(entries)}`,
     {
-      hint: `Say which one: ${formatLocation({ ...location, image: entryName(images[0] as Descriptor) ?? '@0' })}`,
+      hint: `Say which one: ${formatLocation({ ...location, image: entryName(images[0] as IndexEntry) ?? '@0' })}`,
     },
   )
 }
 
-function namedImage(entries: readonly Descriptor[], image: string): readonly Descriptor[] {
+function namedImage(entries: readonly IndexEntry[], image: string): readonly IndexEntry[] {
   if (/^@\d{1,9}$/.test(image)) return entries.slice(Number(image.slice(1))).slice(0, 1)
   const named = entries.filter((entry) => entryName(entry) === image)
   if (named.length > 0) return named
   return entries.filter(({ annotations }) => annotations?.[containerdName] === image)
 }
 
-function notFound(entries: readonly Descriptor[], { path, image }: LayoutLocation): ForerunError {
+function notFound(entries: readonly IndexEntry[], { path, image }: LayoutLocation): ForerunError {
   const wanted = image === undefined ? 'no image' : `no image '${shownWords(image)}'`
   const images = listed(entries)
   return new ForerunError('image-not-found', `'${shownWords(path)}' holds ${wanted}`, {
@@ -94,15 +96,15 @@ function notFound(entries: readonly Descriptor[], { path, image }: LayoutLocatio
   })
 }
 
-function listed(entries: readonly Descriptor[]): string {
+function listed(entries: readonly IndexEntry[]): string {
   const names = entries.flatMap((entry, index) => (isImage(entry) ? [entryName(entry) ?? `@${index}`] : []))
   const shown = [...new Set(names)].slice(0, 20).map(shownWords)
   return names.length > 20 ? `${shown.join(', ')}, …` : shown.join(', ')
 }
 
-function isImage({ mediaType, annotations }: Descriptor): boolean {
+function isImage({ mediaType, annotations }: IndexEntry): boolean {
   const isAttestation = annotations?.['vnd.docker.reference.type'] === 'attestation-manifest'
-  return (isManifestType(mediaType) || isIndexType(mediaType)) && !isAttestation
+  return (mediaType === '' || isManifestType(mediaType) || isIndexType(mediaType)) && !isAttestation
 }
 
 /** OCI image specification, "Annotations". */
@@ -110,7 +112,7 @@ const refName = 'org.opencontainers.image.ref.name'
 /** Docker and containerd put the whole name here and the tag alone there. */
 const containerdName = 'io.containerd.image.name'
 
-function entryName({ annotations }: Descriptor): string | undefined {
+function entryName({ annotations }: IndexEntry): string | undefined {
   return annotations?.[refName]
 }
 

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { absent, type Descriptor, descriptorSchema } from '../../../image/descriptor.ts'
+import { absent, type Descriptor } from '../../../image/descriptor.ts'
 import { type Digest, digestAlgorithm, digestHex } from '../../../image/digest.ts'
+import { indexEntriesSchema, isSound } from '../../../image/index-entry.ts'
 import { parseJson } from '../../../image/json.ts'
 import type { TransferContext } from '../../source.ts'
 import { misbehaving } from '../transport/failure.ts'
@@ -46,10 +47,12 @@ async function readPages(registry: Registry, first: AttachedDocument, context: T
   }
 }
 
-const indexSchema = v.object({ manifests: absent(v.array(descriptorSchema)) })
+const indexSchema = v.object({ manifests: absent(indexEntriesSchema) })
 
+/** Anybody may have added to the list. What is no descriptor proves nothing of the image, and hides no signature either. */
 function referrersOf({ bytes }: AttachedDocument): Descriptor[] {
-  return parseJson(bytes, indexSchema, { document: 'the list of what refers to the image' }).manifests ?? []
+  const { manifests } = parseJson(bytes, indexSchema, { document: 'the list of what refers to the image' })
+  return (manifests ?? []).filter(isSound)
 }
 
 /** `Link: <ADDRESS>; rel="next"` (RFC 8288). The list stays where it began. */

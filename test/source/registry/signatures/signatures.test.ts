@@ -250,6 +250,8 @@ test('bundles are found by the referrers, and by their tag where a registry list
     // As older tools wrote it: the configuration's type, or nothing.
     { [`manifests/${tag}`]: indexOf({ ...listed, artifactType: 'application/vnd.oci.empty.v1+json' }) },
     { [`manifests/${tag}`]: indexOf({ ...listed, artifactType: undefined }) },
+    // What is no descriptor hides none that is.
+    { [`referrers/${digest}`]: indexOf({ ...listed, digest: 'blake3:00' }, {}, listed) },
   ]
   for (const list of lists) {
     await using server = await serve(registryOf({ ...blobs, ...list }))
