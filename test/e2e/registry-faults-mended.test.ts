@@ -64,6 +64,9 @@ const mended: Record<string, { rules: Rules; served?: number }> = {
     rules: [[layer, cutUnannounced({ at: 2_000_000, chunked: false }), 1]],
   },
   'a layer in chunks': { rules: [[layer, headers({ 'content-length': undefined })]] },
+  'a manifest that is said to be encoded, and is not': {
+    rules: [[manifest, headers({ 'content-encoding': 'gzip' })]],
+  },
   'a layer that is said to be encoded, and is as it was stored': {
     rules: [[layer, headers({ 'content-encoding': 'gzip' })]],
   },

@@ -80,10 +80,10 @@ const refused: Record<string, { rules: Rules; code: string; message: RegExp }> =
     message: /fell silent, after 2 attempts/,
   },
   'a megabyte of headers': { rules: [[manifest, manyHeaders]], code: 'registry', message: /does not speak HTTP/ },
-  'a manifest that is said to be encoded': {
-    rules: [[manifest, headers({ 'content-encoding': 'gzip' })]],
+  'a manifest in an encoding that nobody knows': {
+    rules: [[manifest, headers({ 'content-encoding': 'br' })]],
     code: 'registry',
-    message: /encoding gzip/,
+    message: /encoding br/,
   },
   '429 for ever': { rules: [[manifest, status(429)]], code: 'registry', message: /too many requests .*after 2 att/ },
   '429 until next year': {

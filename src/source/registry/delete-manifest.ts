@@ -5,12 +5,13 @@ import { checkDigest } from '../resolve-manifest.ts'
 import type { TransferContext } from '../source.ts'
 import { requestFromRepository } from './protocol/request.ts'
 import { manifestTypes } from './registry-source.ts'
-import { dropBody, wholeBody } from './transport/answer.ts'
+import { dropBody } from './transport/answer.ts'
 import { AttemptFailure } from './transport/failure.ts'
 import { nominalOrigin } from './transport/nominal-origin.ts'
 import { refusal } from './transport/refusal.ts'
 import type { Registry } from './transport/registry.ts'
 import { withRetries } from './transport/retries.ts'
+import { wholeBody } from './transport/whole-body.ts'
 
 /**
  * Deletes what the name stands for, manifest or index, from the repository (distribution specification, "Deleting

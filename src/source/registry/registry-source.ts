@@ -8,10 +8,10 @@ import type { ImageSource, TransferContext } from '../source.ts'
 import { openMirrors } from './mirrors.ts'
 import { readBlob } from './protocol/blob.ts'
 import { requestFromRepository } from './protocol/request.ts'
-import { wholeBody } from './transport/answer.ts'
 import { nominalOrigin } from './transport/nominal-origin.ts'
 import type { Registry, RegistryOptions } from './transport/registry.ts'
 import { withRetries } from './transport/retries.ts'
+import { wholeBody } from './transport/whole-body.ts'
 
 /**
  * An image in a registry that speaks the OCI distribution specification, or Docker's before it, and in the mirrors that

@@ -1,5 +1,8 @@
 import { ForerunError } from '../../../errors.ts'
 import type { TransferContext } from '../../source.ts'
+import { dropBody } from '../transport/answer.ts'
+import { follow } from '../transport/follow.ts'
+import { findOrigin } from '../transport/origin.ts'
 import type { Authorization, Credentials, Registry, Scope } from '../transport/registry.ts'
 import { basicHeader, identityOf } from './basic.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
@@ -36,7 +39,38 @@ export async function answerChallenge(
   const authorization = registry.authorizations.get(scopesOf(registry, scope).join(' '))
   // Another request, sent at the same time, may have got a new one already.
   if (authorization !== undefined && authorization.header !== used) return authorization.header
-  return renewAuthorization(registry, context, { challenge: challenge ?? '', scope })
+  const asked = challenge ?? (await generalChallenge(registry, context)) ?? ''
+  return renewAuthorization(registry, context, { challenge: asked, scope })
+}
+
+/**
+ * What to send to a registry that did not ask, with the answer 403 or 404, but asks at `/v2/` (distribution project, "API Version
+ * Check"). undefined where it asks nowhere, and where there are no credentials: without, there is nothing more to see.
+ *
+ * @throws as `answerChallenge`
+ */
+export async function authorizeUnasked(
+  registry: Registry,
+  context: TransferContext,
+  scope: Scope,
+): Promise<string | undefined> {
+  const challenge = await generalChallenge(registry, context)
+  if (challenge === undefined) return undefined
+  if ((await registry.settings.credentials(registry.reference, context)) === undefined) return undefined
+  return answerChallenge(registry, context, { challenge, used: undefined, scope })
+}
+
+/** The challenge of the registry as a whole, asked for once. */
+async function generalChallenge(registry: Registry, context: TransferContext): Promise<string | undefined> {
+  if (registry.generalChallenge === undefined) {
+    const answer = await follow(registry, new URL('/v2/', await findOrigin(registry, context)), {
+      headers: {},
+      context,
+    })
+    dropBody(answer)
+    registry.generalChallenge = { header: answer.status === 401 ? answer.header('www-authenticate') : undefined }
+  }
+  return registry.generalChallenge.header
 }
 
 /** Under way, by registry and scope. */
@@ -63,7 +97,7 @@ function renewAuthorization(
   return renewal
 }
 
-/** Asked for by the repository that is wanted, not by what the challenge says: that could be any other. */
+/** What is asked for unless the challenge knows better. */
 function scopesOf({ reference: { path } }: Registry, { actions, mountFrom }: Scope): string[] {
   // A registry as a whole: logging in.
   if (path === '') return []
@@ -81,11 +115,30 @@ async function authorize(
   const identity = identityOf(credentials)
   const bearer = challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'))
   if (bearer !== undefined) {
-    const { token, expires } = await fetchToken(registry, { challenge: bearer, scopes, credentials }, context)
+    const request = { challenge: bearer, scopes: scopesFor(bearer, scopes), credentials }
+    const { token, expires } = await fetchToken(registry, request, context)
     return { header: `Bearer ${token}`, expires, challenge, identity }
   }
   const header = basicHeader(basicCredentials(registry, { challenges, credentials }))
   return { header, expires: Number.POSITIVE_INFINITY, challenge, identity }
+}
+
+/**
+ * What to ask for where the challenge names repositories (distribution project, "Token Scope Documentation"): a registry in
+ * front of another one wants a token for what the image is called there. Never for more than the request does, so that nobody
+ * gets a token to push with for a pull.
+ */
+function scopesFor({ parameters }: Challenge, own: readonly string[]): readonly string[] {
+  const mayDo = new Set(own.flatMap((scope) => scope.slice(scope.lastIndexOf(':') + 1).split(',')))
+  const isOwn = (name: string) => own.some((scope) => scope.startsWith(`repository:${name}:`))
+  const named = [...(parameters.get('scope') ?? '').matchAll(/repository:(\S+):([\w,*]+)/g)].map(
+    ([, name = '', actions = '']) => ({ name, actions: actions.split(',').filter((action) => mayDo.has(action)) }),
+  )
+  const others = named
+    .filter(({ name, actions }) => !isOwn(name) && actions.length > 0)
+    .map(({ name, actions }) => `repository:${name}:${actions.join(',')}`)
+  if (others.length === 0) return own
+  return named.some(({ name }) => isOwn(name)) ? [...own, ...others] : others
 }
 
 function basicCredentials(

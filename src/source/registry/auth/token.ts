@@ -3,13 +3,14 @@ import { ForerunError } from '../../../errors.ts'
 import { absent } from '../../../image/descriptor.ts'
 import { parseJson } from '../../../image/json.ts'
 import type { TransferContext } from '../../source.ts'
-import { type Answer, dropBody, exchange, wholeBody } from '../transport/answer.ts'
+import { type Answer, dropBody, exchange } from '../transport/answer.ts'
 import { misbehaving } from '../transport/failure.ts'
 import { follow } from '../transport/follow.ts'
 import { nominalOrigin } from '../transport/nominal-origin.ts'
 import { isLoopback } from '../transport/origin.ts'
 import { refusal } from '../transport/refusal.ts'
 import type { Credentials, Registry } from '../transport/registry.ts'
+import { wholeBody } from '../transport/whole-body.ts'
 import { basicHeader, identityOf } from './basic.ts'
 import type { Challenge } from './challenge.ts'
 
@@ -132,15 +133,20 @@ const text = v.string('not a string')
 const tokenSchema = v.object({
   token: absent(text),
   access_token: absent(text),
-  expires_in: absent(v.pipe(v.number('not a number'), v.minValue(0, 'negative'))),
+  expires_in: v.optional(v.unknown()),
 })
 
 function parseToken(bytes: Buffer, url: URL): { token: string; lifetime: number } {
   const document = parseTokenDocument(bytes, url)
   const token = document.token || document.access_token
   if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) throw misbehaving(url, 'answers without a token')
-  // The specification's default, and for registries that say 0 when they mean it.
-  return { token, lifetime: document.expires_in || 60 }
+  return { token, lifetime: lifetimeOf(document.expires_in) }
+}
+
+/** In seconds. Some say it in a string, some say 0 or -1: they get the specification's default, as who says nothing. */
+function lifetimeOf(expiresIn: unknown): number {
+  const seconds = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn
+  return typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0 ? seconds : 60
 }
 
 function parseTokenDocument(bytes: Buffer, url: URL): v.InferOutput<typeof tokenSchema> {

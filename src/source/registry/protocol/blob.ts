@@ -2,7 +2,8 @@ import { ForerunError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { repositoryName } from '../../../image/reference.ts'
 import type { TransferContext } from '../../source.ts'
-import { type Answer, checkUnencoded, chunksOf } from '../transport/answer.ts'
+import { type Answer, chunksOf, dropBody } from '../transport/answer.ts'
+import { decodedChunks, saysCompressed } from '../transport/content-encoding.ts'
 import { AttemptFailure, misbehaving } from '../transport/failure.ts'
 import { nominalOrigin } from '../transport/nominal-origin.ts'
 import type { Registry } from '../transport/registry.ts'
@@ -44,15 +45,25 @@ async function* readFrom(
   descriptor: Descriptor,
   { offset, path, context }: { offset: number; path: string; context: TransferContext },
 ): AsyncGenerator<Buffer, void, undefined> {
-  const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` }
   const missing = new ForerunError('registry', `${repositoryName(registry.reference)} lacks ${descriptor.digest}`, {
     hint: 'A part of the image is gone from the registry. Push the image again.',
   })
-  const answer = await requestFromRepository(registry, path, { headers, missing, context })
+  const ask = (headers: Record<string, string>) =>
+    requestFromRepository(registry, path, { headers, missing, accepted: [200, 203, 206], context })
+  let answer = await ask(offset === 0 ? {} : { range: `bytes=${offset}-` })
+  if (answer.status === 206 && isEncoded(answer, descriptor.size - offset)) {
+    // A part of compressed bytes cannot be read.
+    dropBody(answer)
+    answer = await ask({})
+  }
   try {
-    let repeated = repeatedBytes(answer, descriptor, offset)
+    const isWrapped = answer.status !== 206 && isEncoded(answer, descriptor.size)
+    let repeated = repeatedBytes(answer, descriptor, { offset, isWrapped })
     let position = offset - repeated
-    for await (const chunk of chunksOf(answer, context.signal)) {
+    // Another length than the blob's says that it is wrapped; without one its beginning has to.
+    const mayBeItself = descriptor.mediaType.endsWith('gzip') && answer.header('content-length') === undefined
+    const body = isWrapped ? decodedChunks(answer, context.signal, { mayBeItself }) : chunksOf(answer, context.signal)
+    for await (const chunk of body) {
       position += chunk.length
       if (position > descriptor.size) throw wrongSize(descriptor, 'more')
       const fresh = chunk.subarray(Math.min(repeated, chunk.length))
@@ -65,14 +76,21 @@ async function* readFrom(
   }
 }
 
+/** Storages say that what was compressed before it was stored is encoded, too; its length tells that it is the blob itself. */
+function isEncoded(answer: Answer, size: number): boolean {
+  return Number(answer.header('content-length')) !== size && saysCompressed(answer)
+}
+
 /** How many bytes the answer repeats before the new ones begin. */
-function repeatedBytes(answer: Answer, descriptor: Descriptor, offset: number): number {
-  // Storages give what was compressed before it was stored an encoding, too; only its length tells that it is the blob.
-  const rest = answer.status === 200 ? descriptor.size : descriptor.size - offset
-  if (Number(answer.header('content-length')) !== rest) checkUnencoded(answer)
-  if (answer.status === 200) {
+function repeatedBytes(
+  answer: Answer,
+  descriptor: Descriptor,
+  { offset, isWrapped }: { offset: number; isWrapped: boolean },
+): number {
+  if (answer.status !== 206) {
     const length = answer.header('content-length')
-    if (length !== undefined && Number(length) !== descriptor.size) throw wrongSize(descriptor, length)
+    const isWrong = length !== undefined && Number(length) !== descriptor.size
+    if (isWrong && !isWrapped) throw wrongSize(descriptor, length)
     return offset
   }
   // RFC 9110, section 14.4. Anything but the rest that was asked for would end up in the wrong place.
@@ -89,7 +107,7 @@ function repeatedBytes(answer: Answer, descriptor: Descriptor, offset: number): 
 function endedEarly(answer: Answer, descriptor: Descriptor, position: number): Error {
   const isWholeAnswer =
     answer.header('content-length') !== undefined || answer.header('transfer-encoding') !== undefined
-  if (answer.status === 200 && isWholeAnswer) return wrongSize(descriptor, String(position))
+  if (answer.status !== 206 && isWholeAnswer) return wrongSize(descriptor, String(position))
   // Without a length the end of the connection is the end of the answer, and a cut looks the same. A range may be short.
   return new AttemptFailure(misbehaving(answer.url, `ended a blob at byte ${position} of ${descriptor.size}`))
 }

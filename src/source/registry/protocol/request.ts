@@ -1,5 +1,6 @@
 import type { ForerunError } from '../../../errors.ts'
-import { answerChallenge, currentAuthorization } from '../auth/authorization.ts'
+import type { TransferContext } from '../../source.ts'
+import { answerChallenge, authorizeUnasked, currentAuthorization } from '../auth/authorization.ts'
 import { type Answer, dropBody, type Sending } from '../transport/answer.ts'
 import { type Body, follow } from '../transport/follow.ts'
 import { findOrigin } from '../transport/origin.ts'
@@ -12,7 +13,7 @@ export interface RepositoryRequest extends Omit<Sending, 'body' | 'headers'> {
   readonly body?: Body
   /** What the registry must allow (distribution specification, "Token Authentication"). Default `pull` of the repository. */
   readonly scope?: Scope
-  /** Statuses that are an answer and no failure. Default 200, and 206 to a range. */
+  /** Statuses that are an answer and no failure. Default 200, and 203, which is that through a proxy. */
   readonly accepted?: readonly number[]
   /** What a 404 means, where it is not accepted. */
   readonly missing?: ForerunError
@@ -37,17 +38,32 @@ export async function requestFromRepository(
   const used = isOwn ? await currentAuthorization(registry, context, scope) : undefined
   let answer = await follow(registry, url, { ...sending, headers: authorized(headers, used) })
   registry.reached = true
-  if (answer.status === 401 && isOwn && answer.url.origin === origin) {
-    dropBody(answer)
-    const challenge = answer.header('www-authenticate')
-    const renewed = await answerChallenge(registry, context, { challenge, used, scope })
-    answer = await follow(registry, url, { ...sending, headers: authorized(headers, renewed) })
+  if (isOwn && answer.url.origin === origin) {
+    const renewed = await renewedAuthorization(registry, context, { answer, used, scope })
+    if (renewed !== undefined) {
+      dropBody(answer)
+      answer = await follow(registry, url, { ...sending, headers: authorized(headers, renewed) })
+    }
   }
-  const successes = accepted ?? (headers.range === undefined ? [200] : [200, 206])
-  if (!successes.includes(answer.status)) {
+  if (!(accepted ?? [200, 203]).includes(answer.status)) {
     throw await refusal(answer, { registry, signal: context.signal, ...(missing !== undefined && { missing }) })
   }
   return answer
+}
+
+/** What to send the request again with; undefined where the answer stands. */
+async function renewedAuthorization(
+  registry: Registry,
+  context: TransferContext,
+  { answer, used, scope }: { answer: Answer; used: string | undefined; scope: Scope },
+): Promise<string | undefined> {
+  if (answer.status === 401) {
+    const challenge = answer.header('www-authenticate')
+    return answerChallenge(registry, context, { challenge, used, scope })
+  }
+  // Registries hide from nobody in particular what only some may see.
+  const mayBeHidden = used === undefined && (answer.status === 403 || answer.status === 404)
+  return mayBeHidden ? authorizeUnasked(registry, context, scope) : undefined
 }
 
 function authorized(headers: Record<string, string>, authorization: string | undefined): Record<string, string> {

@@ -9,11 +9,12 @@ import { simpleSigningType } from '../../signature-blob.ts'
 import type { TransferContext } from '../../source.ts'
 import { readBlob } from '../protocol/blob.ts'
 import { requestFromRepository } from '../protocol/request.ts'
-import { dropBody, wholeBody } from '../transport/answer.ts'
+import { dropBody } from '../transport/answer.ts'
 import { displayUrl } from '../transport/failure.ts'
 import { nominalOrigin } from '../transport/nominal-origin.ts'
 import type { Registry } from '../transport/registry.ts'
 import { withRetries } from '../transport/retries.ts'
+import { wholeBody } from '../transport/whole-body.ts'
 import type { SignatureBudget } from './signature-budget.ts'
 
 /** `name` is a tag or a digest. */

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ForerunError } from '../../../errors.ts'
 import type { TransferContext } from '../../source.ts'
-import { AttemptFailure, displayUrl, isCut, misbehaving, transportFailure } from './failure.ts'
+import { AttemptFailure, displayUrl, isCut, transportFailure } from './failure.ts'
 import type { Registry } from './registry.ts'
 
 /** The answer to one request. Its body must be read to the end or dropped. */
@@ -132,39 +132,16 @@ export async function* chunksOf(answer: Answer, signal: AbortSignal): AsyncGener
 /** Bytes in a second. Whoever sends less would keep a pull waiting for days, a byte now and then. */
 const leastRate = 1_000
 
-/**
- * The whole body. Throws as `chunksOf` does, also when the whole takes too long.
- *
- * @throws ForerunError `limit` as soon as it is known to have more than `limit` bytes.
- */
-export async function wholeBody(
-  answer: Answer,
-  { limit, signal, document }: { limit: number; signal: AbortSignal; document: string },
-): Promise<Buffer> {
-  checkUnencoded(answer)
-  const chunks: Buffer[] = []
-  const deadline = performance.now() + answer.documentTimeout
-  let length = Number(answer.header('content-length') ?? 0)
-  if (length > limit) {
-    answer.body.destroy()
-    throw tooLong(answer.url, { limit, document })
-  }
-  length = 0
-  for await (const chunk of chunksOf(answer, signal)) {
-    length += chunk.length
-    if (length > limit) throw tooLong(answer.url, { limit, document })
-    if (performance.now() > deadline) throw tooSlow(answer.url)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
-/** @throws ForerunError `registry` when the body is compressed on the way, which nobody asked for; its digest would be wrong. */
-export function checkUnencoded(answer: Answer): void {
-  const encoding = answer.header('content-encoding') ?? 'identity'
-  if (encoding.toLowerCase() === 'identity') return
-  answer.body.destroy()
-  throw misbehaving(answer.url, `answers in the encoding ${encoding.slice(0, 40)}, though it was asked not to`)
+/** A server that drips. */
+export function tooSlow(url: URL): AttemptFailure {
+  const failure = new ForerunError(
+    'registry',
+    `${url.host} sends too slowly: less than ${leastRate} bytes in a second`,
+    {
+      hint: 'Check the network and the registry, then try again.',
+    },
+  )
+  return new AttemptFailure(failure)
 }
 
 /** Gives up an answer that nobody reads: a short rest that comes soon is read so that the connection can be used again. */
@@ -185,21 +162,4 @@ function failureOf(error: unknown, url: URL, signal: AbortSignal): unknown {
 
 function joined(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
-}
-
-function tooSlow(url: URL): AttemptFailure {
-  const failure = new ForerunError(
-    'registry',
-    `${url.host} sends too slowly: less than ${leastRate} bytes in a second`,
-    {
-      hint: 'Check the network and the registry, then try again.',
-    },
-  )
-  return new AttemptFailure(failure)
-}
-
-function tooLong(url: URL, { limit, document }: { limit: number; document: string }): ForerunError {
-  return new ForerunError('limit', `${document} of ${url.host} has more than ${limit} bytes`, {
-    hint: 'No image needs that much; check what was pushed there.',
-  })
 }

@@ -61,6 +61,8 @@ export interface Registry {
   reached: boolean
   /** Whether TLS with it came about. It is not spoken to without any more. */
   secured: boolean
+  /** The `WWW-Authenticate` of `/v2/`; undefined until somebody asks for it. */
+  generalChallenge: { readonly header: string | undefined } | undefined
   /** By `scope` in the words of the token protocol. */
   readonly authorizations: Map<string, Authorization>
 }
@@ -101,7 +103,13 @@ export function openEndpoint(endpoint: Endpoint, options: RegistryOptions = {}):
   const { reference, isMirror } = endpoint
   const settings = withDefaults(endpoint, options)
   let certificates: ReturnType<typeof readHostCertificates> | undefined
-  const learnt = { origin: undefined, reached: false, secured: false, authorizations: new Map() }
+  const learnt = {
+    origin: undefined,
+    reached: false,
+    secured: false,
+    generalChallenge: undefined,
+    authorizations: new Map(),
+  }
   const dispatcher = createDispatcher({
     host: new URL(nominalOrigin(reference)).host,
     certificates: () => {

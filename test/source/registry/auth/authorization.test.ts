@@ -44,6 +44,95 @@ test('a token is got once from the realm, for the repository that is wanted, and
   assert.doesNotMatch(JSON.stringify(events), /token1/)
 })
 
+test('a token is for the repositories that the challenge names, and for no more than the request does', async () => {
+  const challenges: [string, string[]][] = [
+    ['repository:upstream/library/app:pull', ['repository:upstream/library/app:pull']],
+    ['repository:host:5000/app:pull,push', ['repository:host:5000/app:pull']],
+    ['repository:team/app:pull repository:base:pull', ['repository:team/app:pull', 'repository:base:pull']],
+    ['repository:team/app:pull,push,delete', ['repository:team/app:pull']],
+    ['repository:other:delete registry:catalog:*', ['repository:team/app:pull']],
+    ['*', ['repository:team/app:pull']],
+  ]
+  for (const [scope, asked] of challenges) {
+    await using authority = await serve(tokens())
+    await using server = await serve((request, response) => {
+      if (request.headers.authorization === 'Bearer token1') return genuine(request, response)
+      const challenge = `Bearer realm="${authority.origin}/token",scope="${scope}"`
+      response.writeHead(401, { 'www-authenticate': challenge }).end()
+    })
+    const { source, context } = reading(server.host)
+    await source.manifest(amd64, context)
+    await collect(source, image.layerDescriptor, context)
+    const urls = authority.requests.map(({ url = '' }) => new URL(url, authority.origin))
+    assert.deepEqual(
+      urls.map(({ searchParams }) => searchParams.getAll('scope')),
+      [asked],
+      scope,
+    )
+  }
+})
+
+/** Hides everything from those without a token or a password, and says at `/v2/` alone what it wants. */
+function hiding(challenge: string, { status, accepted }: { status: number; accepted: string }): Handler {
+  return (request, response) => {
+    if (request.headers.authorization === accepted) return genuine(request, response)
+    if (request.url === '/v2/') response.writeHead(401, { 'www-authenticate': challenge }).end()
+    else response.writeHead(status).end()
+  }
+}
+
+test('a registry that hides what it has, and asks at /v2/, is told who one is', async () => {
+  await using authority = await serve((request, response) => {
+    response.end(JSON.stringify({ token: request.headers.authorization === basicOfAnn ? 'hers' : 'anybodys' }))
+  })
+  const bearer = `Bearer realm="${authority.origin}/token",service="x"`
+  for (const status of [401, 403, 404]) {
+    for (const [challenge, accepted] of [
+      [bearer, 'Bearer hers'],
+      ['Basic realm="x"', basicOfAnn],
+    ] as const) {
+      await using server = await serve(hiding(challenge, { status, accepted }))
+      const { source, context } = reading(server.host, { credentials: async () => ann })
+      await source.manifest(amd64, context)
+      await collect(source, image.layerDescriptor, context)
+      const sent = server.requests.filter(({ url }) => url !== '/v2/').map(({ headers }) => headers.authorization)
+      assert.deepEqual(sent, [undefined, accepted, accepted], `${status} ${challenge}`)
+    }
+  }
+})
+
+test('a registry that hides what it has is taken at its word by those without credentials, and asked once', async () => {
+  for (const [status, code] of [
+    [403, 'unauthorized'],
+    [404, 'image-not-found'],
+  ] as const) {
+    await using server = await serve(hiding('Basic realm="x"', { status, accepted: basicOfAnn }))
+    const { source, context } = reading(server.host)
+    await assert.rejects(source.manifest(amd64, context), { code })
+    const asked = server.requests.filter(({ url }) => url === '/v2/').length
+    await assert.rejects(source.manifest(amd64, context), { code })
+    assert.equal(server.requests.filter(({ url }) => url === '/v2/').length, asked)
+  }
+})
+
+test('a registry that asks nobody, and lacks the image, is not told who one is', async () => {
+  await using server = await serve(registryOf({}))
+  const { source, context } = reading(server.host, { credentials: async () => ann })
+  await assert.rejects(source.manifest(amd64, context), { code: 'image-not-found' })
+  assert.deepEqual(new Set(server.requests.map(({ headers }) => headers.authorization)), new Set([undefined]))
+})
+
+test('how long a token is good may be said in any way', async () => {
+  for (const expires_in of ['3600', 299.5, -1, 0, '', 'soon', null, {}, '1e999']) {
+    await using authority = await serve(tokens({ expires_in, issued_at: 1457510670 }))
+    await using server = await serve(guarded(authority, (token) => token === 'token1'))
+    const { source, context } = reading(server.host)
+    await source.manifest(amd64, context)
+    await collect(source, image.layerDescriptor, context)
+    assert.equal(authority.requests.length, 1, JSON.stringify(expires_in))
+  }
+})
+
 test('an access_token is taken as a token', async () => {
   await using authority = await serve((_, response) => void response.end('{"access_token":"other"}'))
   await using server = await serve(guarded(authority, (token) => token === 'other'))

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { digestOf } from '../../../../src/image/digest.ts'
 import { registryOf, testImage } from '../image.ts'
 import { collect, reading } from '../reading.ts'
 import { type Handler, serve } from '../server.ts'
@@ -195,4 +197,110 @@ test('an empty blob has no bytes', async () => {
   await using server = await serve(genuine)
   const { source, context } = reading(server.host)
   assert.equal((await collect(source, { ...layer, size: 0 }, context)).length, 0)
+})
+
+test('a blob that was compressed for the way alone is decompressed, and asked for whole where it broke off', async () => {
+  const wrapped = gzipSync(image.layer)
+  const sent: Handler[] = [
+    (_, response) => void response.setHeader('content-encoding', 'gzip').end(wrapped),
+    (_, response) => {
+      response.setHeader('content-encoding', 'x-gzip').write(wrapped.subarray(0, 9_000))
+      response.end(wrapped.subarray(9_000))
+    },
+    (_, response) => {
+      response.setHeader('content-encoding', 'gzip').setHeader('content-length', wrapped.length)
+      response.write(wrapped.subarray(0, 500_000), () => response.socket?.destroy())
+    },
+  ]
+  for (const [index, handler] of sent.entries()) {
+    const part: Handler = (request, response) => {
+      const start = Number(/\d+/.exec(request.headers.range ?? '')?.[0])
+      response.setHeader('content-range', `bytes ${start}-${wrapped.length - 1}/${wrapped.length}`)
+      response.writeHead(206, { 'content-encoding': 'gzip' }).end(wrapped.subarray(start))
+    }
+    const [again] = sent
+    await using server = await serve(faulty(handler, part, again as Handler))
+    const { source, context, retries } = reading(server.host)
+    const plain = { ...layer, mediaType: 'application/vnd.oci.image.layer.v1.tar' }
+    assert.ok((await collect(source, plain, context)).equals(image.layer), String(index))
+    assert.equal(retries().length, index === 2 ? 1 : 0)
+  }
+})
+
+test('a blob that is gzip itself is left as it is, whatever its storage says of it', async () => {
+  const blob = gzipSync(Buffer.alloc(100_000, 'tar'))
+  const described = { ...layer, digest: digestOf(blob), size: blob.length }
+  const answers: [string, Buffer, number | undefined][] = [
+    ['gzip', blob, blob.length],
+    ['gzip', blob, undefined],
+    ['gzip', gzipSync(blob), undefined],
+    ['identity', blob, undefined],
+    ['', blob, undefined],
+    ['aws-chunked', blob, undefined],
+    ['br', blob, blob.length],
+  ]
+  for (const [encoding, bytes, length] of answers) {
+    await using server = await serve((request, response) => {
+      if (request.url === '/v2/') return void response.end()
+      response.setHeader('content-encoding', encoding)
+      if (length !== undefined) response.setHeader('content-length', length)
+      response.write(bytes.subarray(0, 5))
+      response.end(bytes.subarray(5))
+    })
+    const { source, context } = reading(server.host)
+    assert.ok((await collect(source, described, context)).equals(blob), encoding)
+  }
+  assert.equal(gunzipSync(blob).length, 100_000)
+})
+
+test('an encoding that is not known, damaged, or hides more than the blob is refused', async () => {
+  const answers: [string, Buffer, object][] = [
+    ['br', Buffer.from('x'), { code: 'registry', message: /in the encoding br, though it was asked not to/ }],
+    ['gzip, gzip', Buffer.from('x'), { code: 'registry', message: /in the encoding gzip, gzip/ }],
+    [
+      'gzip',
+      Buffer.concat([gzipSync(image.layer).subarray(0, 99), Buffer.alloc(99_999, 7)]),
+      { code: 'registry', message: /damaged gzip/ },
+    ],
+    ['gzip', gzipSync(Buffer.alloc(50_000_000)), { code: 'digest', message: /has more bytes/ }],
+    ['gzip', gzipSync(Buffer.alloc(5)), { code: 'digest', message: /has 5 bytes/ }],
+    [
+      'gzip',
+      gzipSync(image.layer).subarray(0, 5_000),
+      { code: 'registry', message: /damaged gzip data, after 2 attempts/ },
+    ],
+  ]
+  for (const [encoding, bytes, error] of answers) {
+    await using server = await serve((request, response) => {
+      if (request.url === '/v2/') return void response.end()
+      response.setHeader('content-encoding', encoding).end(bytes)
+    })
+    const { source, context } = reading(server.host, { retries: 1 })
+    await assert.rejects(collect(source, layer, context), error)
+  }
+})
+
+test('a whole blob may come as a range nobody asked for, or through a proxy that says so', async () => {
+  const answers: Handler[] = [
+    (_, response) =>
+      void response.writeHead(206, { 'content-range': `bytes 0-${layer.size - 1}/${layer.size}` }).end(image.layer),
+    (_, response) => void response.writeHead(203).end(image.layer),
+  ]
+  for (const answer of answers) {
+    await using server = await serve(faulty(answer))
+    const { source, context } = reading(server.host)
+    assert.ok((await collect(source, layer, context)).equals(image.layer))
+  }
+})
+
+test('a reader that leaves a blob compressed for the way closes the connection', async () => {
+  const closed = Promise.withResolvers<void>()
+  const endless: Handler = (_, response) => {
+    response.on('close', closed.resolve)
+    response.setHeader('content-encoding', 'gzip').write(gzipSync(image.layer).subarray(0, 200_000))
+  }
+  await using server = await serve(faulty(endless))
+  const { source, context } = reading(server.host, { timeouts: { idle: 60_000 } })
+  for await (const _ of source.blob(layer, context)) break
+  await closed.promise
 })

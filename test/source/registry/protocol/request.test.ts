@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { parseReference } from '../../../../src/image/reference.ts'
 import { requestFromRepository } from '../../../../src/source/registry/protocol/request.ts'
 import { openRegistry } from '../../../../src/source/registry/transport/registry.ts'
@@ -23,6 +24,25 @@ function faulty(...faults: Handler[]): Handler {
 function answering(status: number, headers: Record<string, string> = {}, body = ''): Handler {
   return (_, response) => void response.writeHead(status, headers).end(body)
 }
+
+test('a manifest that was compressed for the way is decompressed, within the limit for documents', async () => {
+  const encoded = (encoding: string, bytes: Buffer): Handler => {
+    return (_, response) => void response.setHeader('content-encoding', encoding).end(bytes)
+  }
+  for (const answer of [
+    encoded('gzip', gzipSync(image.manifest)),
+    encoded('X-Gzip', gzipSync(image.manifest)),
+    // It only says so.
+    encoded('gzip', image.manifest),
+  ]) {
+    await using server = await serve(faulty(answer))
+    const { source, context } = reading(server.host)
+    assert.deepEqual((await source.manifest(amd64, context)).bytes, image.manifest)
+  }
+  await using server = await serve(faulty(encoded('gzip', gzipSync(Buffer.alloc(100_000_000)))))
+  const { source, context } = reading(server.host)
+  await assert.rejects(source.manifest(amd64, context), { code: 'limit', message: /the manifest .* more than 4194304/ })
+})
 
 test('too many requests and errors of the server are tried again, waiting longer each time', async () => {
   await using server = await serve(
