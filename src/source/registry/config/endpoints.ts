@@ -82,7 +82,10 @@ function endOfSubdomain(name: string, domain: string): number {
 function rewritten(reference: Reference, { table, location }: { table: RegistryTable; location: string }): Reference {
   if (location === '') return reference
   const name = formatReference(reference)
-  const moved = `${location}${name.slice(matchedLength(name, table.prefix))}`
+  const rest = name.slice(matchedLength(name, table.prefix))
+  // A prefix with * stands for a host without its port, which another bare host keeps.
+  const port = table.prefix.startsWith('*.') && !/[:/]/.test(location) ? portOf(reference) : ''
+  const moved = `${location}${port}${rest}`
   const parsed = parsedOrUndefined(moved)
   // A location without a host would silently become one at docker.io.
   if (parsed !== undefined && formatReference(parsed) === moved) return parsed
@@ -93,6 +96,11 @@ function rewritten(reference: Reference, { table, location }: { table: RegistryT
       hint: `Mend the [[registry]] of '${table.prefix}' in ${table.file}.`,
     },
   )
+}
+
+/** With its colon. */
+function portOf({ domain }: Reference): string {
+  return /:\d+$/.exec(domain)?.[0] ?? ''
 }
 
 function parsedOrUndefined(text: string): Reference | undefined {

@@ -35,7 +35,10 @@ export function readHostCertificates(
     }
   }
   return {
-    authorities: names.filter((name) => name.endsWith('.crt')).map((name) => authority(join(folder, name))),
+    // A link whose target is gone is an authority that was withdrawn; without a client's half nobody would let it in.
+    authorities: names
+      .filter((name) => name.endsWith('.crt') && existsSync(join(folder, name)))
+      .map((name) => authority(join(folder, name))),
     clients: names.filter((name) => name.endsWith('.cert')).map((name) => client(join(folder, name))),
   }
 }

@@ -94,6 +94,20 @@ test('a wildcard stands for any subdomains, and without a location the name stay
   }
 })
 
+test('a host in place of a wildcard keeps the port of the name', () => {
+  const at = (location: string, name: string) =>
+    places(`[[registry]]\nprefix = "*.example.com"\nlocation = "${location}"\n`, name)
+  const moved: [location: string, name: string, place: string][] = [
+    ['other.example', 'a.example.com:5000/app:1', 'other.example:5000/app:1'],
+    ['other.example', 'b.a.example.com:5000/team/app:1', 'other.example:5000/team/app:1'],
+    ['other.example', `a.example.com:5000/app@${digest}`, `other.example:5000/app@${digest}`],
+    ['other.example', 'a.example.com/app:1', 'other.example/app:1'],
+    ['other.example:443', 'a.example.com:5000/app:1', 'other.example:443/app:1'],
+    ['other.example/team', 'a.example.com:5000/app:1', 'other.example/team/app:1'],
+  ]
+  for (const [location, name, place] of moved) assert.deepEqual(at(location, name), [place])
+})
+
 test('mirrors are used for tags, digests or both, as each of them or all together are told', () => {
   const mirrored = (line: string, ...mirrors: string[]) =>
     ['[[registry]]\nlocation = "r.example"', line, ...mirrors.map((text) => `[[registry.mirror]]\n${text}`)].join('\n')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import type { ForerunError } from '../../../../src/errors.ts'
@@ -52,6 +53,20 @@ test('authorities and pairs of client certificates are taken, other files left',
   assert.equal(found.authorities.length, 1)
   assert.deepEqual(found.clients, [good])
   assert.deepEqual(readHostCertificates('r.example', { certDir: tree.path('given'), ...tree.place }).authorities, [])
+})
+
+test('a link to an authority that is gone is passed over, one to half a client is not', () => {
+  const { authority, good } = certificates
+  using tree = treeOf({ 'etc/containers/certs.d/r.example/ca.crt': authority })
+  const folder = tree.path('etc/containers/certs.d/r.example')
+  symlinkSync('gone', join(folder, 'old.crt'))
+  assert.deepEqual(readHostCertificates('r.example', tree.place).authorities, [authority])
+  writeFileSync(join(folder, 'client.cert'), good.cert)
+  symlinkSync('gone', join(folder, 'client.key'))
+  assert.throws(() => readHostCertificates('r.example', tree.place), {
+    code: 'settings',
+    message: /client\.key cannot be read/,
+  })
 })
 
 test('a file that is missing, malformed or of another pair is named', () => {
