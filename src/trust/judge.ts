@@ -24,6 +24,7 @@ async function judge(requirement: Requirement, image: JudgedImage): Promise<Verd
     case 'insecureAcceptAnything':
       return { accepted: true }
     case 'reject':
+    case 'unsupported':
       return { accepted: false, reasons: [] }
     case 'signedBy':
       return verifySignedBy(requirement, image)
@@ -50,6 +51,11 @@ function refusal(found: {
   if (requirement.type === 'reject') {
     return new ForerunError('policy', `${name} is not accepted: ${source} rejects it`, {
       hint: `To accept what somebody signs there: ${addCommand(image)}`,
+    })
+  }
+  if (requirement.type === 'unsupported') {
+    return new ForerunError('policy', `${name} is not accepted: ${source} wants ${requirement.written}`, {
+      hint: 'Neither forerun nor the containers tools can check that. Use signedBy with GPGKeys, or sigstoreSigned.',
     })
   }
   const signatures = reasons.length === 0 ? 'found none' : `found ${reasons.length}: ${shownReasons(reasons)}`

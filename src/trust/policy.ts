@@ -17,6 +17,14 @@ export type Requirement =
   | { readonly type: 'reject' }
   | SignedByRequirement
   | SigstoreSignedRequirement
+  | UnsupportedRequirement
+
+/** One that containers-policy.json(5) has, and no tool can check: what it is asked of is not accepted. */
+export interface UnsupportedRequirement {
+  readonly type: 'unsupported'
+  /** `signedBy with keyType X509Certificates` */
+  readonly written: string
+}
 
 /** An OpenPGP signature by any of the keys. */
 export interface SignedByRequirement {

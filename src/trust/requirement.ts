@@ -43,16 +43,22 @@ const signedIdentity = v.optional(identitySchema, { type: 'matchRepoDigestOrExac
 const signedBySchema = v.pipe(
   v.strictObject({
     type: v.literal('signedBy'),
-    keyType: v.literal('GPGKeys'),
+    keyType: v.picklist(['GPGKeys', 'signedByGPGKeys', 'X509Certificates', 'signedByX509CAs']),
     keyPath: v.optional(filePath),
     keyPaths: listOf(filePath),
     keyData: v.optional(base64),
     signedIdentity,
   }),
   v.check((found) => count(found.keyPath, found.keyPaths, found.keyData) === 1, oneOf('keyPath, keyPaths, keyData')),
-  v.transform(({ type, keyPath, keyPaths, keyData, signedIdentity: identity }): Requirement => {
+  v.transform(({ type, keyType, keyPath, keyPaths, keyData, signedIdentity: identity }): Requirement => {
+    if (keyType !== 'GPGKeys') return { type: 'unsupported', written: `${type} with keyType ${keyType}` }
     return { type, keys: materials({ keyPath, keyPaths, keyData }), signedIdentity: identity as SignedIdentity }
   }),
+)
+
+const signedBaseLayerSchema = v.pipe(
+  v.strictObject({ type: v.literal('signedBaseLayer'), baseLayerIdentity: identitySchema }),
+  v.transform(({ type }): Requirement => ({ type: 'unsupported', written: type })),
 )
 
 const fulcioSchema = v.pipe(
@@ -137,10 +143,11 @@ const sigstoreSignedSchema = v.pipe(
   }),
 )
 
-const schemas: Readonly<Record<Requirement['type'], v.GenericSchema<unknown, Requirement>>> = {
+const schemas: Readonly<Record<string, v.GenericSchema<unknown, Requirement>>> = {
   insecureAcceptAnything: v.strictObject({ type: v.literal('insecureAcceptAnything') }),
   reject: v.strictObject({ type: v.literal('reject') }),
   signedBy: signedBySchema,
+  signedBaseLayer: signedBaseLayerSchema,
   sigstoreSigned: sigstoreSignedSchema,
 }
 

@@ -208,6 +208,27 @@ test('nothing is fetched where nothing is asked for, and nothing is accepted whe
   await refused(elsewhere, /policy.json \(default\) rejects it/, byAnn())
 })
 
+test('a requirement that nobody can check refuses the images that it is for, and no others', async () => {
+  const identity = { type: 'matchExact' }
+  const requirements: [string, unknown][] = [
+    ['signedBy with keyType signedByGPGKeys', { type: 'signedBy', keyType: 'signedByGPGKeys', keyPath: '/a' }],
+    ['signedBy with keyType X509Certificates', { type: 'signedBy', keyType: 'X509Certificates', keyData: 'YQ==' }],
+    ['signedBy with keyType signedByX509CAs', { type: 'signedBy', keyType: 'signedByX509CAs', keyPaths: ['/a'] }],
+    ['signedBaseLayer', { type: 'signedBaseLayer', baseLayerIdentity: identity }],
+  ]
+  for (const [words, requirement] of requirements) {
+    const transports = { docker: { 'registry.example/team': [requirement], '': [{ type: 'insecureAcceptAnything' }] } }
+    const document = { default: [{ type: 'reject' }], transports }
+    const policy = parsePolicy(Buffer.from(JSON.stringify(document)), { file: 'policy.json' })
+    await assert.rejects(judgeImage(policy, image([await signed(statement())])), {
+      code: 'policy',
+      message: new RegExp(`policy.json \\(docker: registry.example/team\\) wants ${words}$`),
+      hint: /GPGKeys/,
+    })
+    await judgeImage(policy, image([], { scopes: ['other.example/app:1'] }))
+  }
+})
+
 test('a key that is not there, or is none', async () => {
   const missing = { type: 'signedBy', keyType: 'GPGKeys', keyPath: '/nowhere/key.gpg' }
   await refused(

@@ -20,7 +20,8 @@ export interface TrustRow {
   readonly transport: string
   /** `default` for that of a transport, or of all. */
   readonly scope: string
-  readonly type: Requirement['type']
+  /** `signedBy`, `reject`, …; of what cannot be checked, the words of containers-policy.json(5). */
+  readonly type: string
   readonly keys: readonly TrustKey[]
   /** `type` of `signedIdentity`; undefined where nothing is to be signed. */
   readonly identity: string | undefined
@@ -85,7 +86,8 @@ function entryOf(policy: Policy, words: string): Entry {
 
 function rowsOf({ transport, scope, requirements }: Entry): TrustRow[] {
   return requirements.map((requirement) => ({
-    ...{ transport, scope, type: requirement.type, keys: keysOf(requirement) },
+    ...{ transport, scope, keys: keysOf(requirement) },
+    type: requirement.type === 'unsupported' ? requirement.written : requirement.type,
     identity: 'signedIdentity' in requirement ? requirement.signedIdentity.type : undefined,
     store: 'signedIdentity' in requirement && transport === 'docker' ? storeOf(scope, requirement) : undefined,
   }))
