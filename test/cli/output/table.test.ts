@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { age } from '../../../src/cli/output/age.ts'
 import { formatSize } from '../../../src/cli/output/size.ts'
 import { formatTable } from '../../../src/cli/output/table.ts'
 
@@ -41,26 +40,4 @@ test('sizes have three digits and powers of 1000', () => {
     '7GB',
     '2000PB',
   ])
-})
-
-test('ages are those of the engines', () => {
-  const ages = [0, 1, 59, 60, 125, 3600, 7200, 47 * 3600, 3 * 86400, 15 * 86400, 61 * 86400, 800 * 86400]
-  assert.deepEqual(
-    ages.map((seconds) => age(1e9 - seconds, 1e9)),
-    [
-      'Less than a second ago',
-      '1 second ago',
-      '59 seconds ago',
-      'About a minute ago',
-      '2 minutes ago',
-      'About an hour ago',
-      '2 hours ago',
-      '47 hours ago',
-      '3 days ago',
-      '2 weeks ago',
-      '2 months ago',
-      '2 years ago',
-    ],
-  )
-  assert.equal(age(Number.NaN), '')
 })
