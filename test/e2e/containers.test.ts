@@ -92,15 +92,21 @@ test('run starts a service and waits, stop stops it and waits; either may be rep
 test('two installations at once are made one after the other', async () => {
   const commands = ['one', 'two', 'three'].map((name) => lab.must('install', '--now', '--name', name, image))
   const results = await Promise.all(commands)
-  assert.ok(results.some(({ stderr }) => /Waiting for another forerun command \(process \d+\)\./.test(stderr)))
+  assert.ok(
+    results.some(({ stderr }) =>
+      /Waiting for 'forerun install (?:one|two|three)' \(process \d+\), which began \d+ s ago\./.test(stderr),
+    ),
+  )
   assert.deepEqual(await names('-f', 'image=team'), ['one', 'three', 'two', 'up'])
   await lab.must('containers', 'delete', 'one', 'two', 'three')
 })
 
 test('a command that waits for the lock is ended by Ctrl-C', async () => {
-  const holder = lab.host.start(['flock', '/run/forerun/lock', 'sleep', '60'], { check: false })
-  const held = async () =>
-    (await lab.host.exec(['flock', '-n', '/run/forerun/lock', 'true'], { check: false })).status !== 0
+  // A ticket whose file is locked, as a pull has one for as long as it lasts.
+  const ticket = '/run/forerun/store.lock/1'
+  await lab.shell(`echo 'x{"process":1,"operation":"pull x","since":0}' >${ticket}`)
+  const holder = lab.host.start(['flock', ticket, 'sleep', '60'], { check: false })
+  const held = async () => (await lab.host.exec(['flock', '-n', ticket, 'true'], { check: false })).status !== 0
   await until('it is held', held)
   const waiting = lab.host.start(['forerun', 'images', 'prune'], { check: false })
   // It says that it waits.
@@ -110,7 +116,7 @@ test('a command that waits for the lock is ended by Ctrl-C', async () => {
   holder.signal('SIGKILL')
   await holder.finished
   assert.equal(status, 130)
-  assert.match(stderr, /^Waiting for another forerun command.*\nforerun: interrupted/)
+  assert.match(stderr, /^Waiting for 'forerun pull x'.*\nforerun: interrupted/)
 })
 
 test('the second of two equal installations finds the container there', async () => {

@@ -198,20 +198,16 @@ test('a damaged deployment is told of and hides no other container', async () =>
 test('a command that holds the store does not keep a container from being removed', async () => {
   await lab.must('install', '--name', 'goes', plain)
   // As a pull does for as long as it lasts: a ticket whose file is locked.
-  const holding = lab.host.exec(
-    [
-      'sh',
-      '-c',
-      `cd /run/forerun/store.lock && echo 'x{"process":1,"operation":"pull x","since":0}' >1 && exec flock 1 sleep 30`,
-    ],
-    { check: false },
-  )
-  await until('the store is locked', async () => (await lab.shell('pidof sleep | wc -w')) !== '0')
+  const ticket = '/run/forerun/store.lock/1'
+  await lab.shell(`echo 'x{"process":1,"operation":"pull x","since":0}' >${ticket}`)
+  const holder = lab.host.start(['flock', ticket, 'sleep', '60'], { check: false })
+  const held = async () => (await lab.host.exec(['flock', '-n', ticket, 'true'], { check: false })).status !== 0
+  await until('the store is locked', held)
   await lab.must('uninstall', 'goes')
   const waiting = lab.forerun('images', 'prune')
   await until('the prune waits', async () => (await lab.shell('ls /run/forerun/store.lock')).includes('2'))
-  await lab.shell('pkill -f "^sleep 30$"')
-  await holding
+  holder.signal('SIGKILL')
+  await holder.finished
   const { status, stderr } = await waiting
   assert.equal(status, 0, stderr)
   assert.match(stderr, /^Waiting for 'forerun pull x' \(process 1\), which began \d+ s ago\.$/m)
