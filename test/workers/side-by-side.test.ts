@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openTurns } from '../../src/workers/turns.ts'
+import { openTurns } from '../../src/workers/side-by-side.ts'
 
 test('so many at a time have a turn, and the others get it in their order', async () => {
   const turns = openTurns(2)

@@ -15,7 +15,7 @@ import { describe, it } from 'node:test'
 import { reachName } from '../../src/store/long-path.ts'
 import { objectPath } from '../../src/store/object.ts'
 import type { FileToPlace } from '../../src/store/place-files.ts'
-import { placeInThreads } from '../../src/workers/place-in-threads.ts'
+import { placeInThreads } from '../../src/workers/check-out-in-threads.ts'
 import { running, scratch } from '../store/scratch.ts'
 import { metadata } from '../tree/layers.ts'
 
