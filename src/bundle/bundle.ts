@@ -2,13 +2,14 @@ import { serviceTemplate } from '../../templates/service.template.ts'
 import { ForerunError } from '../errors.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
 import { defaultConfiguration, type VolumeDirectory } from './default-configuration.ts'
-import { renderDropIn } from './drop-in.ts'
+import { handsOverNotifySocket, renderDropIn } from './drop-in.ts'
 import { type Exports, exportedVariables, readExports } from './exports.ts'
 import { type HostFile, planHostFiles } from './host-files.ts'
 import type { ImageFiles } from './image-files.ts'
 import { formatJson } from './json-text.ts'
 import { type MountPoint, mountPoints } from './mount-points.ts'
 import { type MountUnit, renderMountUnit } from './mount-unit.ts'
+import { notifySocket, withNotifySocket } from './notify-socket.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
 import {
@@ -21,6 +22,7 @@ import {
 } from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
+import { parseUnit } from './unit-file.ts'
 import { builtInVariables, type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
 
 export interface BundleInput {
@@ -89,9 +91,10 @@ export function prepareBundle(input: BundleInput): Bundle {
 
   const { own, volumes, notices } = ownConfiguration(input, exports, values)
   const unit = unitText(input, exports, values)
-  const configuration = withRoot(placeInUnitCgroup(own, unit, deployment.name), input.rootfs)
+  const heard = handsOverNotifySocket(parseUnit(unit), deployment.runtime) ? withNotifySocket(own) : own
+  const configuration = withRoot(placeInUnitCgroup(heard, unit, deployment.name), input.rootfs)
   const mountUnit = rootMount(input, configuration, exports)
-  const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration, volumes, values })
+  const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration: own, volumes, values })
   const service = {
     configuration,
     configurationText: formatJson(configuration),
@@ -106,7 +109,7 @@ export function prepareBundle(input: BundleInput): Bundle {
     ),
     ...(mountUnit === undefined ? {} : { mountUnit }),
     ...(tmpfiles === '' ? {} : { tmpfiles }),
-    mountPoints: mountPoints(configuration, input.hostKind),
+    mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : input.hostKind(path))),
   }
   return { ...common, service, notices: [...unused, ...notices] }
 }

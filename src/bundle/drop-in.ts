@@ -1,4 +1,5 @@
 import { dropInTemplate } from '../../templates/drop-in.template.ts'
+import { hearsService, notifySettings } from './notify-socket.ts'
 import { parseTemplate, renderLineTemplate } from './template.ts'
 import { parseUnit, type UnitSetting, unitValue } from './unit-file.ts'
 import { unitArgument, unitWord } from './unit-word.ts'
@@ -29,8 +30,17 @@ export function renderDropIn(
   )
   const identifier =
     unitValue(unit, 'Service', 'SyslogIdentifier') === undefined ? [['SyslogIdentifier', service.name]] : []
-  const lines = [...identifier, ...commandsInOwnGroup(unit, service.runtime)]
+  const notify = handsOverNotifySocket(unit, service.runtime) ? notifySettings : []
+  const lines = [...identifier, ...notify, ...commandsInOwnGroup(unit, service.runtime)]
   return base + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
+}
+
+/**
+ * Whether the container gets the notification socket of systemd. A command that is more than the runtime (a script that
+ * runs it, say) may speak for the container itself, and is left to do so.
+ */
+export function handsOverNotifySocket(unit: readonly UnitSetting[], runtime: string): boolean {
+  return hearsService(unit) && commandsInOwnGroup(unit, runtime).length > 0
 }
 
 /** Without its root the service is stopped; a section may come twice. */
