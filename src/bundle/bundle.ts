@@ -1,10 +1,13 @@
 import { serviceTemplate } from '../../templates/service.template.ts'
 import { ForerunError } from '../errors.ts'
+import type { SecurityModules } from '../host/security-modules.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
+import { absentSources } from './absent-sources.ts'
 import { defaultConfiguration, type VolumeDirectory } from './default-configuration.ts'
-import { handsOverNotifySocket, renderDropIn } from './drop-in.ts'
+import { renderDropIn, unitNotifyWay } from './drop-in.ts'
 import { type Exports, exportedVariables, readExports } from './exports.ts'
 import { type HostFile, planHostFiles } from './host-files.ts'
+import { fitToHost } from './host-fit.ts'
 import type { ImageFiles } from './image-files.ts'
 import { formatJson } from './json-text.ts'
 import { type MountPoint, mountPoints } from './mount-points.ts'
@@ -22,6 +25,7 @@ import {
 } from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
+import { unitCgroup } from './unit-cgroup.ts'
 import { parseUnit } from './unit-file.ts'
 import { builtInVariables, type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
 
@@ -35,6 +39,9 @@ export interface BundleInput {
   readonly hostKind: (path: string) => 'directory' | 'file' | undefined
   /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
   readonly rootfs?: string
+  readonly securityModules: SecurityModules
+  /** Texts of what the host adds to a unit of that name, in the order in which systemd reads them. */
+  readonly unitDropIns?: readonly string[]
   /** Whether a read-only root is to be an overlay, too. */
   readonly overlay: boolean
 }
@@ -89,12 +96,19 @@ export function prepareBundle(input: BundleInput): Bundle {
   const unused = unusedAssignments(input, exports)
   if (exports.manifest.noContainerService) return { ...common, notices: unused }
 
-  const { own, volumes, notices } = ownConfiguration(input, exports, values)
+  const { own: wanted, volumes, notices } = ownConfiguration(input, exports, values)
+  const { configuration: own, notices: unfit } = fitToHost(wanted, { ...input.securityModules, ...deployment })
   const unit = unitText(input, exports, values)
-  const heard = handsOverNotifySocket(parseUnit(unit), deployment.runtime) ? withNotifySocket(own) : own
-  const configuration = withRoot(placeInUnitCgroup(heard, unit, deployment.name), input.rootfs)
+  const cgroup = unitCgroup([unit, ...(input.unitDropIns ?? [])], deployment.name)
+  const notifyWay = unitNotifyWay(parseUnit(unit), own.mounts ?? [], deployment)
+  const heard = notifyWay === 'container' ? withNotifySocket(own) : own
+  const configuration = withRoot(placeInUnitCgroup(heard, cgroup), input.rootfs)
   const mountUnit = rootMount(input, configuration, exports)
   const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration: own, volumes, values })
+  const sources = { unit, tmpfiles, hostFiles, hostKind: input.hostKind }
+  const absent = absentSources(own, sources).map(
+    (path) => `'${path}' is not there for ${deployment.name} to bind, and nothing of the image makes it`,
+  )
   const service = {
     configuration,
     configurationText: formatJson(configuration),
@@ -102,6 +116,9 @@ export function prepareBundle(input: BundleInput): Bundle {
     dropIn: renderDropIn(
       {
         ...deployment,
+        cgroup,
+        notifyWay,
+        pidFile: values.get('PIDFILE') ?? '',
         ...(input.rootfs === undefined ? {} : { rootfs: input.rootfs }),
         ...(mountUnit === undefined ? {} : { mountUnit: mountUnit.name }),
       },
@@ -111,7 +128,7 @@ export function prepareBundle(input: BundleInput): Bundle {
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : input.hostKind(path))),
   }
-  return { ...common, service, notices: [...unused, ...notices] }
+  return { ...common, service, notices: [...unused, ...notices, ...unfit, ...absent] }
 }
 
 const defaultUnit = parseTemplate(serviceTemplate, 'service.template')

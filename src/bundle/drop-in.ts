@@ -1,6 +1,8 @@
 import { dropInTemplate } from '../../templates/drop-in.template.ts'
-import { hearsService, notifySettings } from './notify-socket.ts'
+import { type NotifyWay, notifySettings, notifyWay } from './notify-socket.ts'
+import type { Mount } from './runtime-schema.ts'
 import { parseTemplate, renderLineTemplate } from './template.ts'
+import { requireCgroup } from './unit-cgroup.ts'
 import { parseUnit, type UnitSetting, unitValue } from './unit-file.ts'
 import { unitArgument, unitWord } from './unit-word.ts'
 
@@ -9,39 +11,80 @@ import { unitArgument, unitWord } from './unit-word.ts'
  *
  * @param service.destination the deployment's directory; a path of the host.
  * @param service.runtime absolute path of the OCI runtime.
+ * @param service.cgroup the unit's control group.
+ * @param service.pidFile where a runtime that leaves writes the container's process.
+ * @param service.notifyWay from `unitNotifyWay`.
  * @param service.rootfs a tree elsewhere that is its root.
  * @param service.mountUnit the unit that mounts its root.
  * @param unitText the rendered unit.
  */
 export function renderDropIn(
-  service: { name: string; destination: string; runtime: string; rootfs?: string; mountUnit?: string },
+  service: {
+    name: string
+    destination: string
+    runtime: string
+    cgroup: string
+    pidFile: string
+    notifyWay: NotifyWay
+    rootfs?: string
+    mountUnit?: string
+  },
   unitText: string,
 ): string {
   const unit = parseUnit(unitText)
   const folders = [service.destination, ...(service.rootfs === undefined ? [] : [service.rootfs])]
+  // The dash: there is nothing to delete after an orderly stop.
+  const deleteState = `${unitWord(`-${service.runtime}`)} delete --force ${unitArgument(service.name)}`
   const base = renderLineTemplate(
     parseTemplate(dropInTemplate, 'drop-in.template'),
     new Map([
       ['NAME', service.name],
       ['FOLDERS', folders.map(unitWord).join(' ')],
-      // The dash: there is nothing to delete after an orderly stop.
-      ['DELETE_STALE_STATE', `${unitWord(`-${service.runtime}`)} delete --force ${unitArgument(service.name)}`],
+      ['DELETE_STALE_STATE', deleteState],
     ]),
   )
   const identifier =
     unitValue(unit, 'Service', 'SyslogIdentifier') === undefined ? [['SyslogIdentifier', service.name]] : []
-  const notify = handsOverNotifySocket(unit, service.runtime) ? notifySettings : []
-  const lines = [...identifier, ...notify, ...commandsInOwnGroup(unit, service.runtime)]
+  const lines = [
+    ['ExecStartPre', requireCgroup(service.cgroup)],
+    ...identifier,
+    ...notifySettings(service.notifyWay, { ...service, deleteState }),
+    ...startCommands(unit, service),
+  ]
   return base + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
 }
 
-/**
- * Whether the container gets the notification socket of systemd. A command that is more than the runtime (a script that
- * runs it, say) may speak for the container itself, and is left to do so.
- */
-export function handsOverNotifySocket(unit: readonly UnitSetting[], runtime: string): boolean {
-  return hearsService(unit) && commandsInOwnGroup(unit, runtime).length > 0
+/** How the container of a unit tells systemd of itself. @param mounts of its configuration, as the image has them. */
+export function unitNotifyWay(
+  unit: readonly UnitSetting[],
+  mounts: readonly Mount[],
+  { name, runtime }: { name: string; runtime: string },
+): NotifyWay {
+  const commands = commandsInOwnGroup(unit, runtime).map(([, command = '']) => command)
+  if (commands.length === 0) return undefined
+  return notifyWay(unit, mounts, {
+    isPlain: commands.some((command) => command.endsWith(`${unitWord(runtime)} run ${name}`)),
+  })
 }
+
+/** The commands that start the container: where the runtime is to leave, by creating it first. */
+function startCommands(
+  unit: readonly UnitSetting[],
+  service: { name: string; runtime: string; pidFile: string; notifyWay: NotifyWay },
+): string[][] {
+  const { name, runtime, pidFile } = service
+  const commands = commandsInOwnGroup(unit, runtime)
+  if (service.notifyWay !== 'runtime') return commands
+  const ending = `${unitWord(runtime)} run ${name}`
+  return commands.map(([key = '', command = '']) => {
+    if (!command.endsWith(ending)) return [key, command]
+    const script = /^[-+!]*:/.test(command) ? createAndStart : createAndStart.replaceAll('$', '$$$$')
+    const words = [`/bin/sh -c '${script}'`, unitWord(runtime), unitArgument(pidFile), name]
+    return [key, command.slice(0, -ending.length) + words.join(' ')]
+  })
+}
+
+const createAndStart = '"$0" create --pid-file "$1" "$2" && exec "$0" start "$2"'
 
 /** Without its root the service is stopped; a section may come twice. */
 function needsMount(unit: string | undefined): string {

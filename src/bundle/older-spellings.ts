@@ -9,6 +9,8 @@ export function modernSpelling(configuration: unknown): unknown {
   const modern = dropNulls(configuration)
   if (!isObject(modern)) return modern
   delete modern.platform
+  // Runtimes of 2016 did not look at it, and images of that year have none.
+  if (modern.ociVersion === undefined || modern.ociVersion === '') modern.ociVersion = '1.0.0'
   const linux = isObject(modern.linux) ? modern.linux : {}
   if (isObject(modern.process)) modern.process = modernProcess(modern.process, linux)
   if (isObject(modern.linux)) modern.linux = modernLinux(linux)

@@ -3,7 +3,6 @@ import { ForerunError } from '../errors.ts'
 import { modernSpelling } from './older-spellings.ts'
 import { type RuntimeConfiguration, runtimeSchema } from './runtime-schema.ts'
 import { describeIssue } from './schema-issue.ts'
-import { unitCgroup } from './unit-cgroup.ts'
 
 /**
  * Takes parsed JSON for a configuration of the OCI runtime specification 1.2. Older spellings come out modern;
@@ -31,13 +30,14 @@ export function parseRuntimeConfiguration(json: unknown, file: string): RuntimeC
  * unit. A path that the configuration carries itself is replaced: the unit has only its own group delegated to it, and
  * in any other the container would escape the unit.
  */
-export function placeInUnitCgroup(
-  configuration: RuntimeConfiguration,
-  unitText: string,
-  name: string,
-): RuntimeConfiguration {
-  const cgroupsPath = `${unitCgroup(unitText, name)}/payload`
+export function placeInUnitCgroup(configuration: RuntimeConfiguration, cgroup: string): RuntimeConfiguration {
+  const cgroupsPath = containerCgroup(cgroup)
   return { ...configuration, linux: { ...configuration.linux, cgroupsPath } }
+}
+
+/** The group of the container, below that of its unit. */
+export function containerCgroup(unit: string): string {
+  return `${unit}/payload`
 }
 
 /**

@@ -1,5 +1,4 @@
 import { ForerunError } from '../errors.ts'
-import { capabilityNames } from './capabilities.ts'
 import type { Values } from './template.ts'
 import { unitArgument, unitWord } from './unit-word.ts'
 
@@ -71,8 +70,8 @@ export interface Deployment {
   readonly uuid: string
   /** Owner of what is made on the host; default root. */
   readonly owner?: { readonly uid: number; readonly gid: number }
-  /** Number of the last capability of the kernel, as `lastCapability` reads it. */
-  readonly lastCapability: number
+  /** Those that the host can give, as `grantableCapabilities` reads them. */
+  readonly capabilities: readonly string[]
   /** Where `RUN_DIRECTORY` and the like are; default those of the system. */
   readonly places?: { readonly run: string; readonly state: string; readonly configuration: string }
 }
@@ -93,7 +92,7 @@ export function deploymentValues(
     ['STATE_DIRECTORY', places.state],
     ['CONF_DIRECTORY', places.configuration],
     ['UUID', deployment.uuid],
-    ['ALL_PROCESS_CAPABILITIES', capabilityList(deployment.lastCapability)],
+    ['ALL_PROCESS_CAPABILITIES', deployment.capabilities.map((name) => `"${name}"`).join(', ')],
     ['RUNTIME', deployment.runtime],
     ['ATOMIC', deployment.program],
     ...options.defaults,
@@ -109,12 +108,6 @@ export function deploymentValues(
 /** Whether the unit's variables ask for a container that runs by itself, found again by its pid file. */
 export function unitFollowsPidFile(variables: readonly string[]): boolean {
   return variables.includes('EXEC_STOPPOST') && variables.includes('PIDFILE')
-}
-
-function capabilityList(last: number): string {
-  return capabilityNames(last)
-    .map((name) => `"${name}"`)
-    .join(', ')
 }
 
 function forcedValues({ name, destination, imageId, imageName, owner }: Deployment): Record<string, string> {

@@ -5,6 +5,7 @@ import type { ChangeHost } from '../transaction/change.ts'
 import { isPresent } from '../transaction/files.ts'
 import type { Context } from './context.ts'
 import { startService } from './start-service.ts'
+import { refuseOtherSlice } from './unit-slice.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
 export function changeHost(context: Context): ChangeHost {
@@ -24,8 +25,8 @@ export function changeHost(context: Context): ChangeHost {
       return activeState !== 'inactive' && activeState !== 'failed' && activeState !== 'deactivating'
     },
     async requireLoaded(unit) {
-      const { loadState, loadError } = await (await context.manager()).status(unit)
-      if (loadState === 'loaded') return
+      const { loadState, loadError, slice } = await (await context.manager()).status(unit)
+      if (loadState === 'loaded') return refuseOtherSlice(unit, slice, context.paths)
       throw new ForerunError('unit', `systemd cannot load ${unit}: ${loadError || loadState}`, {
         hint: "Look at the image's /exports/service.template with --display; its author has to mend it.",
       })

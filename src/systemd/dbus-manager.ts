@@ -117,9 +117,11 @@ function doneWhenNotLoaded(error: unknown): string {
 async function unitStatus(session: Session, unit: string): Promise<UnitStatus> {
   const [loaded] = await manage(session, { member: 'LoadUnit', signature: 's', body: [unit] })
   const path = String(loaded)
-  const [properties, mainPid] = await Promise.all([
+  const isService = unit.endsWith('.service')
+  const [properties, mainPid, slice] = await Promise.all([
     allProperties(session, path),
-    unit.endsWith('.service') ? serviceProperty(session, path, 'MainPID') : 0,
+    isService ? serviceProperty(session, path, 'MainPID') : 0,
+    isService ? serviceProperty(session, path, 'Slice') : '',
   ])
   const [, loadError] = (properties.LoadError?.value ?? ['', '']) as [string, string]
   const text = (name: string): string => String(properties[name]?.value ?? '')
@@ -131,6 +133,7 @@ async function unitStatus(session: Session, unit: string): Promise<UnitStatus> {
     unitFileState: text('UnitFileState'),
     fragmentPath: text('FragmentPath'),
     mainPid: Number(mainPid),
+    ...(slice === '' ? {} : { slice: String(slice) }),
   }
 }
 
@@ -142,7 +145,7 @@ async function allProperties(session: Session, path: string): Promise<Record<str
   return reply.body[0] as Record<string, Variant | undefined>
 }
 
-type ServiceProperty = 'MainPID' | 'NRestarts' | 'Result' | 'Type'
+type ServiceProperty = 'MainPID' | 'NRestarts' | 'Result' | 'Slice' | 'Type'
 
 /** One property alone: for all of a service's, systemd would read its accounting from the kernel. */
 async function serviceProperty(session: Session, path: string, name: ServiceProperty): Promise<unknown> {

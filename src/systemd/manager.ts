@@ -36,6 +36,8 @@ export interface UnitStatus extends UnitState {
   readonly fragmentPath: string
   /** 0 when there is none. */
   readonly mainPid: number
+  /** The slice that a service is, or will be started, in; undefined for other kinds of units and one that is not loaded. */
+  readonly slice?: string
 }
 
 export interface ServiceStatus extends UnitState {

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { renderDropIn } from '../../src/bundle/drop-in.ts'
+import { renderDropIn, unitNotifyWay } from '../../src/bundle/drop-in.ts'
 import { parseUnit, unitValue } from '../../src/bundle/unit-file.ts'
 
-const etcd = { name: 'etcd', destination: '/var/lib/forerun/containers/etcd.0', runtime: '/usr/bin/runc' }
+const etcd = {
+  name: 'etcd',
+  destination: '/var/lib/forerun/containers/etcd.0',
+  runtime: '/usr/bin/runc',
+  cgroup: '/system.slice/etcd.service',
+  pidFile: '/run/container-etcd.pid',
+  notifyWay: undefined,
+}
 
-function dropIn(service: typeof etcd, unitText: string): string[][] {
-  return parseUnit(renderDropIn(service, unitText)).map(({ section, key, value }) => [section, key, value])
+/** Without the command that looks at the control group. */
+function dropIn(service: Parameters<typeof renderDropIn>[0], unitText: string): string[][] {
+  const settings = parseUnit(renderDropIn(service, unitText)).map(({ section, key, value }) => [section, key, value])
+  return settings.filter(([, , value = '']) => !value.endsWith(' sh /system.slice/etcd.service'))
 }
 
 test('the drop-in delegates, needs the checkout, and deletes a stale runtime state', () => {
@@ -38,9 +47,67 @@ SyslogIdentifier=mine
 })
 
 test('paths with spaces and percent signs reach systemd as they are', () => {
-  const service = { name: 'etcd', destination: '/srv/my data/100%', runtime: '/opt/oci run/runc' }
+  const service = { ...etcd, destination: '/srv/my data/100%', runtime: '/opt/oci run/runc' }
   const unit = parseUnit(renderDropIn(service, '[Service]\nExecStart="/opt/oci run/runc" run etcd\n'))
   assert.equal(unitValue(unit, 'Unit', 'RequiresMountsFor'), '"/srv/my data/100%%"')
-  assert.equal(unitValue(unit, 'Service', 'ExecStartPre'), '"-/opt/oci run/runc" delete --force etcd')
+  assert.ok(unit.some(({ value }) => value === '"-/opt/oci run/runc" delete --force etcd'))
   assert.match(unitValue(unit, 'Service', 'ExecStart') ?? '', /sh "\/opt\/oci run\/runc" run etcd$/)
+})
+
+test('a container that notifies is created before it is started, and its own process is the main one', () => {
+  const settings = dropIn(
+    { ...etcd, notifyWay: 'runtime' },
+    '[Service]\nType=notify\nExecStart=/usr/bin/runc run etcd\n',
+  )
+  assert.deepEqual(settings.slice(4, 6), [
+    ['Service', 'PIDFile', '/run/container-etcd.pid'],
+    ['Service', 'ExecStopPost', '-/usr/bin/runc delete --force etcd'],
+  ])
+  const [, , command = ''] = settings.at(-1) ?? []
+  assert.match(
+    command,
+    / sh \/bin\/sh -c '"\$\$0" create --pid-file "\$\$1" "\$\$2" && exec "\$\$0" start "\$\$2"' \/usr\/bin\/runc \/run\/container-etcd\.pid etcd$/,
+  )
+})
+
+test('a container that has the socket of systemd is heard, and its runtime does not know of the socket', () => {
+  const settings = dropIn({ ...etcd, notifyWay: 'container' }, '[Service]\nExecStart=/usr/bin/runc run etcd\n')
+  assert.deepEqual(settings.slice(4, 6), [
+    ['Service', 'NotifyAccess', 'all'],
+    ['Service', 'UnsetEnvironment', 'NOTIFY_SOCKET'],
+  ])
+  assert.match(settings.at(-1)?.[2] ?? '', / sh \/usr\/bin\/runc run etcd$/)
+})
+
+const shared = [{ destination: '/run', type: 'bind', source: '/run', options: ['rbind', 'rshared'] }]
+for (const [what, service, mounts, way] of [
+  ['Type=notify', 'Type=notify', [], 'runtime'],
+  ['Type=notify with NotifyAccess=all', 'Type=notify\nNotifyAccess=all', [], 'runtime'],
+  ['Type=notify where the container sees /run of the host', 'Type=notify', shared, 'container'],
+  ['a watchdog', 'Type=notify\nWatchdogSec=10', [], 'container'],
+  ['a watchdog that is off', 'Type=notify\nWatchdogSec=0', [], 'runtime'],
+  ['descriptors that are stored', 'Type=notify\nFileDescriptorStoreMax=3', [], 'container'],
+  ['Type=notify-reload', 'Type=notify-reload', [], 'container'],
+  ['Type=notify with a pid file of its own', 'Type=notify\nPIDFile=/run/own.pid', [], 'container'],
+  ['Type=simple with NotifyAccess=main', 'NotifyAccess=main', [], 'container'],
+  ['Type=simple', 'Type=simple', [], undefined],
+  ['Type=forking', 'Type=forking\nNotifyAccess=none', [], undefined],
+] as const) {
+  test(`with ${what} the way to systemd is ${way === undefined ? 'none' : `that of the ${way}`}`, () => {
+    const unit = parseUnit(`[Service]\n${service}\nExecStart=/usr/bin/runc run etcd\n`)
+    assert.equal(
+      unitNotifyWay(
+        unit,
+        mounts.map((mount) => ({ ...mount, options: [...mount.options] })),
+        etcd,
+      ),
+      way,
+    )
+  })
+}
+
+test('a runtime with options of the image, or in a script of it, is not started another way', () => {
+  const way = (command: string) => unitNotifyWay(parseUnit(`[Service]\nType=notify\nExecStart=${command}\n`), [], etcd)
+  assert.equal(way('/usr/bin/runc run --no-pivot etcd'), 'container')
+  assert.equal(way('/bin/bash -c "/usr/bin/runc run etcd"'), undefined)
 })

@@ -31,7 +31,6 @@ function changed(path: string, value: unknown): unknown {
 const seccomp = { defaultAction: 'SCMP_ACT_ERRNO' }
 
 for (const [path, value, fault] of [
-  ['ociVersion', undefined, 'ociVersion is missing'],
   ['ociVersion', '2.0.0', 'ociVersion is "2.0.0", wanted a version up to 1.x, such as "1.0.2"'],
   ['ociVersion', '1.0', 'ociVersion is "1.0", wanted a version up to 1.x, such as "1.0.2"'],
   ['process', undefined, 'process is missing'],
@@ -207,7 +206,7 @@ test('a root spelled with a dot or a slash is the same', () => {
 test('the container is put below its unit, whatever group the configuration asks for', () => {
   for (const cgroupsPath of [undefined, '/elsewhere', 'relative']) {
     const configuration = parseRuntimeConfiguration(changed('linux.cgroupsPath', cgroupsPath), file)
-    const placed = placeInUnitCgroup(configuration, '[Service]\nSlice=net-core.slice\n', 'etcd')
+    const placed = placeInUnitCgroup(configuration, '/net.slice/net-core.slice/etcd.service')
     assert.equal(placed.linux?.cgroupsPath, '/net.slice/net-core.slice/etcd.service/payload')
   }
 })

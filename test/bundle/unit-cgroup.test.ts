@@ -13,6 +13,6 @@ for (const [unit, name, path] of [
   ['[Service]\nSlice=cpu.slice\n', 'cgroup.x', '/_cpu.slice/_cgroup.x.service'],
 ] as const) {
   test(`the service ${name} of ${JSON.stringify(unit)} is in ${path}`, () => {
-    assert.equal(unitCgroup(unit, name), path)
+    assert.equal(unitCgroup([unit], name), path)
   })
 }

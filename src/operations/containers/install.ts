@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { type Bundle, prepareBundle } from '../../bundle/bundle.ts'
-import { lastCapability } from '../../bundle/capabilities.ts'
+import { grantableCapabilities } from '../../bundle/capabilities.ts'
 import { parseAssignments } from '../../bundle/values.ts'
 import { ForerunError } from '../../errors.ts'
 import { hostKind } from '../../host/host-kind.ts'
 import { freeTmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
+import { securityModules } from '../../host/security-modules.ts'
 import { type ContainerName, parseContainerName } from '../../image/container-name.ts'
 import { defaultContainerName, type ImageLocation, parseLocation } from '../../image/location.ts'
 import { readDeployment } from '../../store/deployment.ts'
+import { unitDropIns } from '../../systemd/unit-drop-ins.ts'
 import { isPresent } from '../../transaction/files.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
@@ -240,12 +242,14 @@ function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Conte
       runtime: parsed.runtime,
       program: '/usr/bin/forerun',
       uuid: randomUUID(),
-      lastCapability: lastCapability(),
+      capabilities: grantableCapabilities(),
     },
     image: image.configuration,
     files: image.files,
     assignments: parsed.assignments,
     hostKind,
+    securityModules: securityModules(),
+    unitDropIns: unitDropIns(unitName(parsed.name)).map(({ text }) => text),
     overlay: parsed.checkout === 'overlay',
     ...(image.rootfs === undefined ? {} : { rootfs: image.rootfs }),
   })

@@ -1,12 +1,14 @@
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MountUnit } from '../../bundle/mount-unit.ts'
 import { ForerunError } from '../../errors.ts'
 import { namingFullDisk } from '../../host/full-disk.ts'
 import { overlayFault, overlayFolders } from '../../host/overlay.ts'
 import { removeTree } from '../../host/remove-tree.ts'
+import { securityModules } from '../../host/security-modules.ts'
 import { checkoutFolder } from '../../store/deployment.ts'
 import { applyMetadata } from '../../store/metadata.ts'
+import { copySecurityLabel } from '../../store/security-label.ts'
 import { byteString } from '../../tree/entry.ts'
 import { addMountPoint } from '../../tree/mount-point.ts'
 import { checkOutInThreads } from '../../workers/check-out-in-threads.ts'
@@ -61,6 +63,13 @@ async function fill(folder: string, plan: InstallationPlan, context: Context): P
   const target = checkoutFolder({ folder, info: plan.info })
   const options = { target, ...(plan.checkout as CheckoutPlan) }
   await checkOutInThreads(context.paths.store, image.tree, options, context)
+  if (securityModules().selinux) labelRoots(folder, target)
+}
+
+/** The checkout, and what is mounted over it. */
+function labelRoots(folder: string, checkout: string): void {
+  const upper = join(folder, 'upper')
+  for (const path of [checkout, ...(existsSync(upper) ? [upper] : [])]) copySecurityLabel('/', path)
 }
 
 /** Makes the folders beside the checkout. The root folder of an overlay is what its uppermost layer says. */

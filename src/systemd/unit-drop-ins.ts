@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { namesIn } from '../host/folder-entries.ts'
+
+/** A file that adds to a unit. */
+export interface UnitDropIn {
+  readonly path: string
+  readonly text: string
+}
+
+/**
+ * The drop-ins of the host for a service, there or not, in the order in which systemd reads them: by their names, whatever
+ * their folders (systemd.unit(5)). Of those with one name, the one in the folder that comes first counts.
+ *
+ * @param folders those of units, the first with the highest priority.
+ */
+export function unitDropIns(unit: string, folders: readonly string[] = unitFolders): UnitDropIn[] {
+  const files = new Map<string, string>()
+  for (const names of dropInFolders(unit)) {
+    for (const folder of folders.map((parent) => join(parent, names))) {
+      for (const name of namesIn(folder).filter((entry) => entry.endsWith('.conf'))) {
+        if (!files.has(name)) files.set(name, join(folder, name))
+      }
+    }
+  }
+  return [...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => ({ path, text: readFileSync(path, 'utf8') }))
+}
+
+/** systemd.unit(5), "System Unit Search Path". */
+const unitFolders = [
+  '/etc/systemd/system.control',
+  '/run/systemd/system.control',
+  '/run/systemd/transient',
+  '/run/systemd/generator.early',
+  '/etc/systemd/system',
+  '/etc/systemd/system.attached',
+  '/run/systemd/system',
+  '/run/systemd/system.attached',
+  '/run/systemd/generator',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+  '/run/systemd/generator.late',
+]
+
+/** `a-b.service` has `a-b.service.d`, `a-.service.d` and `service.d`. */
+function dropInFolders(unit: string): string[] {
+  const name = unit.replace(/\.service$/, '')
+  const dashes = [...name.matchAll(/-/g)].map(({ index }) => `${name.slice(0, index + 1)}.service.d`)
+  return [`${unit}.d`, ...dashes.toReversed(), 'service.d']
+}
