@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readWhenPresent } from './read-when-present.ts'
 
@@ -32,6 +32,8 @@ function hasSelinux(root: string): boolean {
 }
 
 function hasApparmor(root: string): boolean {
-  const isMounted = readWhenPresent(join(root, 'sys/kernel/security/apparmor/profiles')) !== undefined
-  return isMounted && readWhenPresent(join(root, 'sys/module/apparmor/parameters/enabled'))?.toString()[0] === 'Y'
+  return (
+    existsSync(join(root, 'sys/kernel/security/apparmor')) &&
+    readWhenPresent(join(root, 'sys/module/apparmor/parameters/enabled'))?.toString()[0] === 'Y'
+  )
 }

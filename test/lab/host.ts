@@ -59,6 +59,8 @@ export interface HostOptions {
   /** Accept a host that boots with failed units. Default false: boot throws, naming them. */
   readonly allowDegraded?: boolean
   readonly network?: 'shared' | 'own'
+  /** Capabilities that nothing of the host has, PID 1 included, as on a host that is itself a container. Default: none. */
+  readonly withoutCapabilities?: readonly string[]
   /** File systems of the host's own, by the path where they are mounted. They outlive a reboot, as disks do. */
   readonly disks?: Readonly<Record<string, FileSystem>>
 }
@@ -244,13 +246,14 @@ class NspawnHost implements LabHost {
 
 const bootId = ['cat', '/proc/sys/kernel/random/boot_id']
 
-function nspawnCommand(root: string, name: string, { network }: HostOptions): string[] {
+function nspawnCommand(root: string, name: string, { network, withoutCapabilities = [] }: HostOptions): string[] {
   return [
     ...['systemd-nspawn', '-D', root, '--boot', '--register=no', '--keep-unit', '--console=pipe', '-M', name],
     // The runtime makes a keyring and device rules, which systemd-nspawn forbids by default.
     ...[
       '--system-call-filter=@keyring bpf',
       '--capability=all',
+      ...withoutCapabilities.map((name) => `--drop-capability=${name}`),
       '--resolv-conf=off',
       '--timezone=off',
       ...(network === 'own' ? ['--private-network'] : []),
