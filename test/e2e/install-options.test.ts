@@ -153,7 +153,6 @@ test('--now with a service that fails to start leaves the host as it was, and sa
   const services = {
     exits: serviceExports(['false'], { service: 'Type=oneshot' }),
     'no-program': serviceExports(['/no/such/program'], { service: 'Type=notify' }),
-    // runc passes no signal on before the container is ready.
     late: sleeping({ service: 'Type=notify\nTimeoutStartSec=1\nTimeoutStopSec=1' }),
   }
   for (const [name, exports] of Object.entries(services)) {

@@ -109,7 +109,7 @@ async function checkNoForerun(host: LabHost): Promise<void> {
   const { stdout } = await host.exec(['sh', '-c', script])
   const programs = stdout.trim().split('\n')
   assert.ok(
-    programs.some((program) => program.endsWith('/runc')),
+    programs.some((program) => program.endsWith('/etcd')),
     'no process of the host could be seen',
   )
   const running = programs.filter((program) => program.includes('forerun'))
