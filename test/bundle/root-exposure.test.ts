@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import {
+  defaultCapabilities,
+  defaultMaskedPaths,
+  defaultMounts,
+  defaultReadonlyPaths,
+} from '../../src/bundle/default-isolation.ts'
 import { type HostLookup, rootExposures } from '../../src/bundle/root-exposure.ts'
 import type { Mount, RuntimeConfiguration } from '../../src/bundle/runtime-schema.ts'
 
@@ -15,9 +21,13 @@ function configuration(more: Partial<RuntimeConfiguration> = {}): RuntimeConfigu
     ociVersion: '1.0.2',
     process: { cwd: '/', args: ['x'] },
     root: { path: 'rootfs', readonly: true },
-    linux: { namespaces: [{ type: 'mount' }] },
+    linux: { namespaces: [{ type: 'mount' }, { type: 'pid' }] },
     ...more,
   }
+}
+
+function told(more: Partial<RuntimeConfiguration>): string[] {
+  return rootExposures(configuration(more), places, host).map(({ way, reason }) => `${way}: ${reason}`)
 }
 
 function ofMount(mount: Omit<Mount, 'destination'>, lookup = host): string[] {
@@ -26,32 +36,81 @@ function ofMount(mount: Omit<Mount, 'destination'>, lookup = host): string[] {
   )
 }
 
-test('an ordinary configuration lets nothing be written', () => {
-  assert.deepEqual(rootExposures(configuration(), places, host), [])
-  const capabilities = { bounding: ['CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_LINUX_IMMUTABLE'] }
-  const strong = configuration({ process: { cwd: '/', args: ['x'], capabilities } })
-  assert.deepEqual(rootExposures(strong, places, host), [])
+function withCapabilities(...names: string[]): Partial<RuntimeConfiguration> {
+  return { process: { cwd: '/', args: ['x'], capabilities: { bounding: names } } }
+}
+
+const closed = { namespaces: [{ type: 'mount' as const }, { type: 'pid' as const }] }
+
+test('an ordinary configuration lets nothing be written, and shares files', () => {
+  assert.deepEqual(told({}), [])
+  assert.deepEqual(told(withCapabilities('CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_LINUX_IMMUTABLE')), [])
+  assert.deepEqual(told(withCapabilities(...defaultCapabilities)), [])
+  const linux = {
+    ...closed,
+    resources: { devices: [{ allow: false, access: 'rwm' }] },
+    maskedPaths: [...defaultMaskedPaths],
+    readonlyPaths: [...defaultReadonlyPaths],
+  }
+  assert.deepEqual(told({ linux, mounts: defaultMounts(() => true) }), [])
 })
 
 test('CAP_SYS_ADMIN in whatever set leads past a read-only root', () => {
   for (const set of ['bounding', 'effective', 'inheritable', 'permitted', 'ambient']) {
     const capabilities = { [set]: ['CAP_SYS_ADMIN'] }
-    const [exposure, ...others] = rootExposures(
-      configuration({ process: { cwd: '/', args: ['x'], capabilities } }),
-      places,
-      host,
-    )
-    assert.deepEqual([exposure?.way, others], ['root', []])
+    assert.deepEqual(told({ process: { cwd: '/', args: ['x'], capabilities } }), [
+      'root: may have CAP_SYS_ADMIN, with which it can mount its root writable',
+    ])
   }
 })
 
-test('the mount namespace of the host, or of another process, leads to the files', () => {
-  for (const linux of [{}, { namespaces: [] }, { namespaces: [{ type: 'mount' as const, path: '/proc/1/ns/mnt' }] }]) {
-    assert.deepEqual(
-      rootExposures(configuration({ linux }), places, host).map(({ way }) => way),
-      ['mount'],
-    )
+test('a capability of which it is not known that it is harmless keeps files apart', () => {
+  for (const name of ['DAC_READ_SEARCH', 'SYS_MODULE', 'SYS_RAWIO', 'SYS_BOOT', 'BPF', 'PERFMON', 'MAC_ADMIN', 'NEW']) {
+    assert.deepEqual(told(withCapabilities('CAP_CHOWN', `CAP_${name}`)), [`root: may have CAP_${name}`])
   }
+})
+
+test('the mount or process namespace of the host, or of another process, leads to the files', () => {
+  for (const type of ['mount', 'pid'] as const) {
+    const others = closed.namespaces.filter((namespace) => namespace.type !== type)
+    for (const namespaces of [others, [...others, { type, path: `/proc/1/ns/${type}` }]]) {
+      const [exposure, ...more] = told({ linux: { namespaces } })
+      assert.match(exposure ?? '', /^host: (?:has no mount namespace|sees the processes)/)
+      assert.deepEqual(more, [])
+    }
+  }
+  assert.equal(told({ linux: {} }).length, 2)
+})
+
+test('disks and unknown devices, and a rule for all of them, lead to the files; what every container has does not', () => {
+  const rule = (more: object) => told({ linux: { ...closed, resources: { devices: [{ allow: true, ...more }] } } })
+  for (const more of [{}, { type: 'b' as const }, { type: 'a' as const, access: 'rwm' }, { type: 'c' as const }])
+    assert.equal(rule(more).length, 1, JSON.stringify(more))
+  assert.deepEqual(rule({ type: 'c', major: 21, minor: 0 }), ['host: may use the device c 21:0'])
+  assert.deepEqual(rule({ type: 'c', major: 10, minor: 200, access: 'rw' }), [])
+  assert.deepEqual(rule({ type: 'c', major: 136 }), [])
+  assert.deepEqual(rule({ type: 'b', access: 'm' }), [], 'to make a node is not to open it')
+  const device = (more: { type: 'b' | 'c' | 'p'; major?: number; minor?: number }) =>
+    told({ linux: { ...closed, devices: [{ path: '/dev/x', ...more }] } })
+  assert.deepEqual(device({ type: 'b', major: 8, minor: 0 }), ['host: may use the device b 8:0'])
+  assert.deepEqual(device({ type: 'c', major: 1, minor: 3 }), [])
+  assert.deepEqual(device({ type: 'p' }), [])
+})
+
+test('settings of the kernel that are writable make it start programs on the host', () => {
+  const proc = { destination: '/proc', type: 'proc' }
+  const readonlyPaths = ['/proc/sys', '/proc/sysrq-trigger']
+  assert.deepEqual(told({ mounts: [proc] }), ['host: may write to /proc/sys and /proc/sysrq-trigger'])
+  assert.deepEqual(told({ mounts: [proc], linux: { ...closed, readonlyPaths } }), [])
+  assert.deepEqual(told({ mounts: [{ ...proc, options: ['ro'] }] }), [])
+  const sys = { destination: '/sys', type: 'sysfs' }
+  assert.deepEqual(told({ mounts: [sys] }), ['host: may write to /sys'])
+  assert.deepEqual(told({ mounts: [{ ...sys, options: ['nosuid', 'ro'] }] }), [])
+})
+
+test('a file system that the runtime mounts from a device leads to the files', () => {
+  assert.deepEqual(ofMount({ type: 'ext4', source: '/dev/vda' }), ["host: mounts a file system of type ext4 at '/x'"])
+  for (const type of ['tmpfs', 'mqueue', 'devpts', 'cgroup']) assert.deepEqual(ofMount({ type, source: '/' }), [])
 })
 
 test('writable mounts of folders that hold the store or deployments, or lie in them, lead to the files', () => {
@@ -65,14 +124,33 @@ test('writable mounts of folders that hold the store or deployments, or lie in t
   ]) {
     assert.equal(ofMount({ type: 'bind', source }).length, 1, source)
     assert.equal(ofMount({ source, options: ['rbind', 'ro', 'rw'] }).length, 1, source)
-    assert.deepEqual(ofMount({ type: 'bind', source, options: ['ro'] }), [], source)
+    if (source !== '/') assert.deepEqual(ofMount({ type: 'bind', source, options: ['ro'] }), [], source)
   }
-  for (const source of ['/var/lib/forerun2', '/etc', '/var/lib/etcd'])
+  for (const source of ['/var/lib/forerun2', '/srv/data', '/var/lib/etcd', '/run/flannel'])
     assert.deepEqual(ofMount({ type: 'bind', source }), [])
-  assert.deepEqual(ofMount({ type: 'tmpfs', source: '/' }), [])
-  assert.deepEqual(ofMount({ type: 'bind', source: '/' }), [
-    "mount: has '/' mounted writable, where it reaches '/var/lib/forerun/store'",
+  assert.deepEqual(ofMount({ type: 'bind', source: '/var' }), [
+    "host: has '/var' mounted writable, where it reaches '/var/lib/forerun/store'",
   ])
+})
+
+test('what the host configures or executes, mounted writable, leads to the files', () => {
+  for (const source of ['/etc', '/etc/cni/net.d', '/usr/lib', '/root', '/home/alice', '/boot', '/srv']) {
+    assert.deepEqual(ofMount({ type: 'bind', source }), [`host: has '${source}' mounted writable`])
+    assert.deepEqual(ofMount({ type: 'bind', source, options: ['rbind', 'ro'] }), [])
+  }
+})
+
+test('sockets of services that obey root, and the processes of the host, lead to the files by a read-only mount, too', () => {
+  for (const [source, reached] of [
+    ['/run', '/run/containerd'],
+    ['/run/docker.sock', '/run/docker.sock'],
+    ['/run/dbus/system_bus_socket', '/run/dbus'],
+    ['/proc', '/proc'],
+    ['/', '/proc'],
+  ] as const) {
+    const [told] = ofMount({ type: 'bind', source, options: ['rbind', 'ro'] })
+    assert.equal(told, `host: has '${source}' mounted, where it reaches '${reached}'`)
+  }
 })
 
 test('a mount that is read-only without what is mounted below it', () => {

@@ -27,14 +27,15 @@ export function planCheckout(
 ): CheckoutPlan | undefined {
   if (service === undefined) return undefined
   const exposures = rootExposures(service.configuration, [paths.store, paths.containers], host)
-  for (const { reason } of exposures.filter(({ way }) => way === 'mount')) {
-    emit({ type: 'notice', message: `Nothing keeps ${wanted.name} from changing the store: it ${reason}` })
+  const reasons = exposures.filter(({ way }) => way === 'host').map(({ reason }) => reason)
+  if (reasons.length > 0) {
+    emit({ type: 'notice', message: `Nothing keeps ${wanted.name} from changing the store: it ${reasons.join(', ')}` })
   }
   if (wanted.rootfs !== undefined) {
     refuseSharedRoot(wanted.rootfs, writableRoot(service) ?? exposures[0]?.reason, [paths.store, paths.containers])
     return undefined
   }
-  const dangerous = service.mountUnit === undefined ? exposures : exposures.filter(({ way }) => way === 'mount')
+  const dangerous = service.mountUnit === undefined ? exposures : exposures.filter(({ way }) => way === 'host')
   if (wanted.checkout === 'hardlink') refuseHardLinks(wanted.name, dangerous)
   return { method: wanted.checkout, shared: dangerous.length === 0 }
 }
