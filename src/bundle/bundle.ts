@@ -1,5 +1,4 @@
 import { serviceTemplate } from '../../templates/service.template.ts'
-import { ForerunError } from '../errors.ts'
 import type { SecurityModules } from '../host/security-modules.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
 import { absentSources } from './absent-sources.ts'
@@ -15,18 +14,14 @@ import { type MountUnit, renderMountUnit } from './mount-unit.ts'
 import { notifySocket, withNotifySocket } from './notify-socket.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
-import {
-  parseTemplate,
-  renderLineTemplate,
-  renderTemplate,
-  type Template,
-  templateVariables,
-  type Values,
-} from './template.ts'
+import { stopSignal } from './stop-signal.ts'
+import { parseTemplate, renderTemplate, type Template, templateVariables, type Values } from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
+import { renderTmpfilesTemplate } from './tmpfiles-template.ts'
 import { unitCgroup } from './unit-cgroup.ts'
 import { parseUnit } from './unit-file.ts'
+import { renderUnitTemplate } from './unit-template.ts'
 import { builtInVariables, type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
 
 export interface BundleInput {
@@ -164,17 +159,8 @@ function ownConfiguration(
 
 /** The unit of ours has one variable more than an image's own: STOP_SIGNAL. */
 function unitText({ image }: BundleInput, exports: Exports, values: Values): string {
-  if (exports.unit !== undefined) return renderLineTemplate(exports.unit, values)
-  return renderLineTemplate(defaultUnit, new Map([...values, ['STOP_SIGNAL', stopSignal(image)]]))
-}
-
-/** systemd takes names with and without SIG, real-time signals and numbers, as images have them. */
-function stopSignal({ config }: ImageConfiguration): string {
-  const signal = config.stopSignal || 'SIGTERM'
-  if (/^[A-Za-z0-9]+(?:[+-]\d+)?$/.test(signal)) return signal.toUpperCase()
-  throw new ForerunError('configuration', `The image's stop signal is ${JSON.stringify(signal)}, which is no signal`, {
-    hint: 'Have the image built anew with a name such as SIGQUIT.',
-  })
+  if (exports.unit !== undefined) return renderUnitTemplate(exports.unit, values)
+  return renderUnitTemplate(defaultUnit, new Map([...values, ['STOP_SIGNAL', stopSignal(image.config.stopSignal)]]))
 }
 
 /** A tree of `--rootfs` is named itself, since runtimes refuse a root that is a symbolic link. */
@@ -207,7 +193,7 @@ function tmpfilesText(
 ): string {
   const volumes = parts.volumes.map(directoryLine)
   if (parts.template !== undefined) {
-    const rendered = renderLineTemplate(parts.template, parts.values)
+    const rendered = renderTmpfilesTemplate(parts.template, parts.values)
     return volumes.length === 0 ? rendered : [rendered.replace(/\n?$/, ''), ...volumes, ''].join('\n')
   }
   const made = new Set(parts.volumes.map(({ path }) => path))

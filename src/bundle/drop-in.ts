@@ -1,10 +1,11 @@
+import { posix } from 'node:path'
 import { dropInTemplate } from '../../templates/drop-in.template.ts'
 import { type NotifyWay, notifySettings, notifyWay } from './notify-socket.ts'
 import type { Mount } from './runtime-schema.ts'
 import { parseTemplate, renderLineTemplate } from './template.ts'
 import { requireCgroup } from './unit-cgroup.ts'
 import { parseUnit, type UnitSetting, unitValue } from './unit-file.ts'
-import { unitArgument, unitWord } from './unit-word.ts'
+import { firstWord, unitArgument, unitPath, unitWord } from './unit-word.ts'
 
 /**
  * The text of `NAME.service.d/10-forerun.conf`. Its `ExecStartPre=` comes after those of the unit itself.
@@ -39,7 +40,7 @@ export function renderDropIn(
     parseTemplate(dropInTemplate, 'drop-in.template'),
     new Map([
       ['NAME', service.name],
-      ['FOLDERS', folders.map(unitWord).join(' ')],
+      ['FOLDERS', folders.map(unitPath).join(' ')],
       ['DELETE_STALE_STATE', deleteState],
     ]),
   )
@@ -100,7 +101,7 @@ function needsMount(unit: string | undefined): string {
 function commandsInOwnGroup(unit: readonly UnitSetting[], runtime: string): string[][] {
   const commands = inForce(unit.filter(({ section, key }) => section === 'Service' && key === 'ExecStart'))
   if (!commands.some((command) => startsRuntime(command, runtime))) return []
-  const moved = commands.map((command) => (startsRuntime(command, runtime) ? inOwnGroup(command) : command))
+  const moved = commands.map((command) => (startsRuntime(command, runtime) ? inOwnGroup(command, runtime) : command))
   return ['', ...moved].map((command) => ['ExecStart', command])
 }
 
@@ -110,17 +111,26 @@ function inForce(settings: readonly UnitSetting[]): string[] {
   return settings.slice(reset + 1).map(({ value }) => value)
 }
 
-/** `@` would name the program twice, and such a command is left as it is. */
-const specialPrefix = /^[-:+!]*/
-
-function startsRuntime(command: string, runtime: string): boolean {
-  const rest = command.replace(specialPrefix, '')
-  return rest.startsWith(`${unitWord(runtime)} `)
+/** systemd reads prefixes after quotes, so that they may stand within them. A name without a path is looked up. */
+function splitCommand(command: string): { prefixes: string; program: string; rest: string } {
+  const { word, rest } = firstWord(command)
+  const [prefixes = ''] = /^[-@:+!]*/.exec(word) ?? []
+  return { prefixes, program: word.slice(prefixes.length).replaceAll('%%', '%'), rest }
 }
 
-function inOwnGroup(command: string): string {
-  const [prefix = ''] = specialPrefix.exec(command) ?? []
-  return `${prefix}/bin/sh -c '${enterGroup.replaceAll('$', '$$$$')}' sh ${command.slice(prefix.length)}`
+function startsRuntime(command: string, runtime: string): boolean {
+  const { program, rest } = splitCommand(command)
+  return rest !== '' && (posix.normalize(program) === runtime || program === posix.basename(runtime))
+}
+
+/** After `:` systemd leaves dollars as they are. After `@` comes a name for the process, which is left out. */
+function inOwnGroup(command: string, runtime: string): string {
+  const { prefixes, rest } = splitCommand(command)
+  const keepsDollars = prefixes.includes(':')
+  const script = keepsDollars ? enterGroup : enterGroup.replaceAll('$', '$$$$')
+  const program = keepsDollars ? unitWord(runtime) : unitArgument(runtime)
+  const words = prefixes.includes('@') ? firstWord(rest).rest : rest
+  return `${prefixes.replaceAll('@', '')}/bin/sh -c '${script}' sh ${program} ${words}`
 }
 
 /** Where control groups are of version 1, nothing has to be moved. */

@@ -3,7 +3,7 @@ import { mountUnitTemplate } from '../../templates/mount-unit.template.ts'
 import { ForerunError } from '../errors.ts'
 import { type OverlayKind, overlayOptions } from '../host/overlay.ts'
 import { parseTemplate, renderLineTemplate } from './template.ts'
-import { unitWord } from './unit-word.ts'
+import { unitPath } from './unit-word.ts'
 
 /** The unit that mounts the root of a container, where that is an overlay. */
 export interface MountUnit {
@@ -28,7 +28,7 @@ export function renderMountUnit(
   const where = join(destination, 'rootfs')
   const values = new Map([
     ['NAME', name],
-    ['FOLDER', unitWord(destination)],
+    ['FOLDER', unitPath(destination)],
     ['WHERE', doubled(where)],
     ['OPTIONS', doubled(overlayOptions(destination, options.kind))],
   ])

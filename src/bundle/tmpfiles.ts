@@ -3,6 +3,7 @@ import { ForerunError } from '../errors.ts'
 import { isBindMount } from './bind-mount.ts'
 import type { VolumeDirectory } from './default-configuration.ts'
 import type { Mount } from './runtime-schema.ts'
+import { readWord, unitPath } from './unit-word.ts'
 
 /**
  * tmpfiles.d(5) lines that make the sources of bind mounts that are absent, as directories, since what a mount expects
@@ -35,7 +36,7 @@ export function tmpfilesPaths(text: string, specifiers: Readonly<Record<string, 
   return text.split('\n').flatMap((line) => {
     const [, type, path] = lineStart.exec(line) ?? []
     if (type === undefined || path === undefined || !creating.includes(type)) return []
-    const expanded = expand(unquote(path), known)
+    const expanded = expand(readWord(path), known)
     return expanded === undefined ? [] : [posix.resolve('/', expanded)]
   })
 }
@@ -66,32 +67,8 @@ function field(path: string): string {
       },
     )
   }
-  const literal = path.replaceAll('%', '%%')
-  return /[\s"'\\]/.test(literal) ? `"${literal.replace(/["\\]/g, '\\$&')}"` : literal
+  return unitPath(path)
 }
-
-function unquote(word: string): string {
-  const bare = word.replace(
-    /\\.|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'/g,
-    (whole, double?: string, single?: string) => double ?? single ?? whole,
-  )
-  return bare.replace(/\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|(.))/g, (_match, hex?: string, octal?: string, other = '') => {
-    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
-    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8))
-    return escapes.get(other) ?? other
-  })
-}
-
-const escapes = new Map([
-  ['a', '\x07'],
-  ['b', '\b'],
-  ['f', '\f'],
-  ['n', '\n'],
-  ['r', '\r'],
-  ['s', ' '],
-  ['t', '\t'],
-  ['v', '\v'],
-])
 
 function expand(path: string, specifiers: ReadonlyMap<string, string>): string | undefined {
   let complete = true

@@ -2,14 +2,14 @@ import { ForerunError } from '../errors.ts'
 import type { Values } from './template.ts'
 import { unitArgument, unitWord } from './unit-word.ts'
 
+/** Forced variables that are whole command lines in systemd's syntax, or nothing. */
+export const commandVariables: readonly string[] = ['EXEC_START', 'EXEC_STOP', 'EXEC_STARTPRE', 'EXEC_STOPPOST']
+
 /** Variables that nobody may set, since the deployment itself decides them. */
 export const forcedVariables: readonly string[] = [
   'DESTDIR',
   'NAME',
-  'EXEC_START',
-  'EXEC_STOP',
-  'EXEC_STARTPRE',
-  'EXEC_STOPPOST',
+  ...commandVariables,
   'HOST_UID',
   'HOST_GID',
   'IMAGE_ID',

@@ -46,6 +46,35 @@ SyslogIdentifier=mine
   assert.equal(settings.length, 3)
 })
 
+for (const [command, started] of [
+  [':/usr/bin/runc run "$x"', ':/bin/sh -c \'DOLLAR\' sh /usr/bin/runc run "$x"'],
+  ['-:/usr/bin/runc run x', "-:/bin/sh -c 'DOLLAR' sh /usr/bin/runc run x"],
+  ['@/usr/bin/runc "my name" run x', "/bin/sh -c 'DOUBLED' sh /usr/bin/runc run x"],
+  ['"-/usr/bin/runc" run x', "-/bin/sh -c 'DOUBLED' sh /usr/bin/runc run x"],
+  ['/usr/bin//runc run x', "/bin/sh -c 'DOUBLED' sh /usr/bin/runc run x"],
+  ['runc run x', "/bin/sh -c 'DOUBLED' sh /usr/bin/runc run x"],
+] as const) {
+  test(`the command ${command} is started in a group of its own`, () => {
+    const settings = dropIn(etcd, `[Service]\nExecStart=${command}\n`)
+    const [, , written = ''] = settings.at(-1) ?? []
+    const script = /'([^']*)'/.exec(written)?.[1] ?? ''
+    const isDoubled = started.includes('DOUBLED')
+    assert.match(script, isDoubled ? /echo \$\$\$\$ >"\$\$g.*exec "\$\$@"$/ : /echo \$\$ >"\$g[^$]*exec "\$@"$/)
+    assert.equal(written.replace(script, isDoubled ? 'DOUBLED' : 'DOLLAR'), started)
+  })
+}
+
+test('a runtime whose path has a dollar sign is an argument of the shell', () => {
+  const service = { ...etcd, runtime: '/opt/$x/runc' }
+  for (const [command, end] of [
+    ['/opt/$x/runc run x', ' sh /opt/$$x/runc run x'],
+    [':/opt/$x/runc run x', ' sh /opt/$x/runc run x'],
+  ] as const) {
+    const [, , written = ''] = dropIn(service, `[Service]\nExecStart=${command}\n`).at(-1) ?? []
+    assert.equal(written.slice(-end.length), end)
+  }
+})
+
 test('paths with spaces and percent signs reach systemd as they are', () => {
   const service = { ...etcd, destination: '/srv/my data/100%', runtime: '/opt/oci run/runc' }
   const unit = parseUnit(renderDropIn(service, '[Service]\nExecStart="/opt/oci run/runc" run etcd\n'))

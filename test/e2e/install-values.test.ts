@@ -1,0 +1,102 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: values and templates under test
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, afterEach, before, test } from 'node:test'
+import { busyboxImage, serviceExports } from '../lab/busybox.ts'
+import { type InstalledHost, installedHost } from './installed-host.ts'
+
+/** What systemd, systemd-tmpfiles and the processes of a unit read where a value has been written. */
+let lab: InstalledHost
+let image: string
+
+/** `$$` of a template is `$`, `$$` of a unit too. */
+const unit = `[Unit]
+Description=of $VALUE here
+RequiresMountsFor=/srv/r/$VALUE "/srv/q/$VALUE"
+# a comment with $VALUE
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+WorkingDirectory=/srv/w/$VALUE/x
+Environment="DOUBLE=$VALUE" 'SINGLE=$VALUE'
+Environment=OUTSIDE=$VALUE
+ExecStartPre=:/bin/sh -c 'printf "%%s\\\\0" "$$@" >/srv/out/colon' sh --opt=$VALUE "$VALUE"
+ExecStartPre=/bin/sh -c 'printf "%%s\\\\0" "$$$$@" >/srv/out/words' sh --opt=$VALUE "$VALUE" 'a $VALUE' \\
+  \${VALUE}/b last
+ExecStartPre=/bin/sh -c 'printf "%%s\\\\0" "$$$$@" >/srv/out/alone' sh $VALUE last
+ExecStart=/bin/sh -c 'cat /proc/self/environ >/srv/out/environment; readlink -n /proc/self/cwd >/srv/out/cwd'
+`
+const tmpfiles = `d /srv/t/$VALUE 0755 root root - -
+d "/srv/t2/$VALUE" 0755 root root - -
+f /srv/f/file 0644 root root - a $VALUE b
+f /srv/f/whole 0644 root root - $VALUE
+L /srv/f/link - - - - /srv/$VALUE
+`
+
+before(async () => {
+  lab = await installedHost()
+  const exports = { ...serviceExports(['true']), 'service.template': unit, 'tmpfiles.template': tmpfiles }
+  image = await lab.push('values', busyboxImage({ exports }))
+})
+
+afterEach(async () => {
+  await lab.must('containers', 'delete', '--all', '--force')
+  rmSync(join(lab.host.root, 'srv'), { recursive: true })
+  mkdirSync(join(lab.host.root, 'srv'))
+})
+
+after(() => lab[Symbol.asyncDispose]())
+
+const strings = (file: string) => content(file).split('\0').slice(0, -1)
+const content = (file: string) => readFileSync(join(lab.host.root, 'srv', file), 'utf8')
+
+for (const value of [
+  'plain',
+  '50%',
+  'a%Hb %i',
+  '%%',
+  'p"q',
+  "it's",
+  `both "'`,
+  'back\\slash',
+  '\\x41\\s\\',
+  'dollar$x ${HOME} $$',
+  'a  b',
+  ' outer ',
+  'tab\there',
+  ';',
+  '; next',
+  '#c',
+  '-x',
+  '*',
+  'ü',
+]) {
+  test(`the value ${JSON.stringify(value)} is read back in every place`, async () => {
+    for (const folder of ['out', 'f', `w/${value}/x`])
+      mkdirSync(join(lab.host.root, 'srv', folder), { recursive: true })
+    await lab.must('install', '--now', '--set', `VALUE=${value}`, image)
+    assert.deepEqual(strings('out/words'), [`--opt=${value}`, value, `a ${value}`, `${value}/b`, 'last'])
+    assert.deepEqual(strings('out/colon'), [`--opt=${value}`, value])
+    assert.deepEqual(strings('out/alone'), [...value.split(/[ \t]+/).filter(Boolean), 'last'])
+    const environment = strings('out/environment')
+    for (const key of ['DOUBLE', 'SINGLE', 'OUTSIDE']) assert.ok(environment.includes(`${key}=${value}`), key)
+    assert.equal(content('out/cwd'), `/srv/w/${value}/x`)
+    assert.equal(await unitProperty('Description'), `of ${value} here`)
+    const folders = (await unitProperty('RequiresMountsFor')) as string[]
+    for (const folder of [`/srv/r/${value}`, `/srv/q/${value}`]) assert.ok(folders.includes(folder), folders.join('|'))
+
+    for (const folder of ['t', 't2']) assert.deepEqual(readdirSync(join(lab.host.root, 'srv', folder)), [value])
+    assert.equal(content('f/file'), `a ${value} b`)
+    assert.equal(content('f/whole'), value)
+    assert.equal(readlinkSync(join(lab.host.root, 'srv/f/link')), `/srv/${value}`)
+  })
+}
+
+/** As D-Bus has it: systemctl writes some of them in quotes. */
+async function unitProperty(name: string): Promise<unknown> {
+  const path = '/org/freedesktop/systemd1/unit/values_2eservice'
+  const words = ['org.freedesktop.systemd1', path, 'org.freedesktop.systemd1.Unit', name]
+  const { stdout } = await lab.host.exec(['busctl', '--json=short', 'get-property', ...words])
+  return JSON.parse(stdout).data
+}
