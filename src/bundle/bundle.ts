@@ -2,6 +2,7 @@ import { serviceTemplate } from '../../templates/service.template.ts'
 import type { SecurityModules } from '../host/security-modules.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
 import { absentSources } from './absent-sources.ts'
+import { credentialsFolder, credentialValues, withCredentials } from './credentials.ts'
 import { defaultConfiguration, type VolumeDirectory } from './default-configuration.ts'
 import { renderDropIn, unitNotifyWay } from './drop-in.ts'
 import { type Exports, exportedVariables, readExports } from './exports.ts'
@@ -15,7 +16,14 @@ import { notifySocket, withNotifySocket } from './notify-socket.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
 import { stopSignal } from './stop-signal.ts'
-import { parseTemplate, renderTemplate, type Template, templateVariables, type Values } from './template.ts'
+import {
+  parseTemplate,
+  renderTemplate,
+  secretVariables,
+  type Template,
+  templateVariables,
+  type Values,
+} from './template.ts'
 import { readJsonFile, renderJsonTemplate } from './template-json.ts'
 import { directoryLine, sourceLines } from './tmpfiles.ts'
 import { renderTmpfilesTemplate } from './tmpfiles-template.ts'
@@ -30,6 +38,10 @@ export interface BundleInput {
   readonly files: ImageFiles
   /** From `parseAssignments`. */
   readonly assignments: Values
+  /** Names of those that are secret, beside those that the image says. */
+  readonly secrets?: readonly string[]
+  /** Paths of files that systemd hands to the service, by variable. */
+  readonly credentials?: Values
   /** What lies at a path of the host, symbolic links followed: `file` is all but a directory; undefined is nothing. */
   readonly hostKind: (path: string) => 'directory' | 'file' | undefined
   /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
@@ -61,11 +73,15 @@ export interface ServiceBundle {
   /** The text of config.json. */
   readonly configurationText: string
   readonly unit: string
+  /** 0o600 where it holds a secret. */
+  readonly unitMode: number
   readonly dropIn: string
   /** Of a root that is an overlay: every writable one but that of `--rootfs`, which is its user's own to change. */
   readonly mountUnit?: MountUnit
   /** The text of tmpfiles.d/NAME.conf; absent when there is nothing to make. */
   readonly tmpfiles?: string
+  /** 0o600 where they hold a secret. */
+  readonly tmpfilesMode: number
   /** What has to exist in the root file system. */
   readonly mountPoints: readonly MountPoint[]
 }
@@ -79,12 +95,14 @@ export interface ServiceBundle {
 export function prepareBundle(input: BundleInput): Bundle {
   const { deployment, files } = input
   const exports = readExports(files)
+  const { credentials = new Map() } = input
+  const secrets = new Set([...(input.secrets ?? []), ...exports.manifest.secretValues])
   const values = deploymentValues(deployment, {
-    assignments: input.assignments,
+    assignments: new Map([...input.assignments, ...credentialValues(credentials, deployment.name)]),
     defaults: exports.manifest.defaultValues,
     detached: unitFollowsPidFile(templateVariables(exports.unit ?? defaultUnit)),
   })
-  const hostFiles = planHostFiles(files, exports.manifest, values)
+  const hostFiles = planHostFiles(files, exports.manifest, { values, secrets })
   const { installedFilesTemplate, renameFiles, useLinks } = exports.manifest
   const renamedFiles = Object.fromEntries([...renameFiles].map(([from, to]) => [from, renderTemplate(to, values)]))
   const common = { values, hostFiles, installedFilesTemplate, renamedFiles, useLinks }
@@ -97,7 +115,8 @@ export function prepareBundle(input: BundleInput): Bundle {
   const cgroup = unitCgroup([unit, ...(input.unitDropIns ?? [])], deployment.name)
   const notifyWay = unitNotifyWay(parseUnit(unit), own.mounts ?? [], deployment)
   const heard = notifyWay === 'container' ? withNotifySocket(own) : own
-  const configuration = withRoot(placeInUnitCgroup(heard, cgroup), input.rootfs)
+  const placed = withRoot(placeInUnitCgroup(heard, cgroup), input.rootfs)
+  const configuration = withCredentials(placed, { credentials, container: deployment.name })
   const mountUnit = rootMount(input, configuration, exports)
   const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration: own, volumes, values })
   const sources = { unit, tmpfiles, hostFiles, hostKind: input.hostKind }
@@ -108,6 +127,7 @@ export function prepareBundle(input: BundleInput): Bundle {
     configuration,
     configurationText: formatJson(configuration),
     unit,
+    unitMode: fileMode(exports.unit, secrets),
     dropIn: renderDropIn(
       {
         ...deployment,
@@ -116,14 +136,28 @@ export function prepareBundle(input: BundleInput): Bundle {
         pidFile: values.get('PIDFILE') ?? '',
         ...(input.rootfs === undefined ? {} : { rootfs: input.rootfs }),
         ...(mountUnit === undefined ? {} : { mountUnit: mountUnit.name }),
+        credentials,
       },
       unit,
     ),
     ...(mountUnit === undefined ? {} : { mountUnit }),
     ...(tmpfiles === '' ? {} : { tmpfiles }),
+    tmpfilesMode: fileMode(exports.tmpfiles, secrets),
     mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : input.hostKind(path))),
   }
-  return { ...common, service, notices: [...unused, ...notices, ...unfit, ...absent] }
+  const readable = readableSecrets(exports.unit, secrets)
+  return { ...common, service, notices: [...unused, ...notices, ...unfit, ...absent, ...readable] }
+}
+
+function fileMode(template: Template | undefined, secrets: ReadonlySet<string>): number {
+  return secretVariables(template, secrets).length === 0 ? 0o644 : 0o600
+}
+
+function readableSecrets(template: Template | undefined, secrets: ReadonlySet<string>): string[] {
+  return secretVariables(template, secrets).map(
+    (name) =>
+      `The unit holds the secret value of '${name}', which systemd tells every user (systemctl show); --set-credential ${name}=FILE does not`,
+  )
 }
 
 const defaultUnit = parseTemplate(serviceTemplate, 'service.template')
@@ -196,7 +230,8 @@ function tmpfilesText(
     const rendered = renderTmpfilesTemplate(parts.template, parts.values)
     return volumes.length === 0 ? rendered : [rendered.replace(/\n?$/, ''), ...volumes, ''].join('\n')
   }
-  const made = new Set(parts.volumes.map(({ path }) => path))
+  // systemd makes that of the credentials at each start.
+  const made = new Set([...parts.volumes.map(({ path }) => path), credentialsFolder(deployment.name)])
   const sources = sourceLines(parts.configuration.mounts ?? [], {
     exists: (path) => made.has(path) || hostKind(path) !== undefined,
     owner: deployment.owner ?? { uid: 0, gid: 0 },

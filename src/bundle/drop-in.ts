@@ -1,8 +1,9 @@
 import { posix } from 'node:path'
 import { dropInTemplate } from '../../templates/drop-in.template.ts'
+import { credentialLines } from './credentials.ts'
 import { type NotifyWay, notifySettings, notifyWay } from './notify-socket.ts'
 import type { Mount } from './runtime-schema.ts'
-import { parseTemplate, renderLineTemplate } from './template.ts'
+import { parseTemplate, renderLineTemplate, type Values } from './template.ts'
 import { requireCgroup } from './unit-cgroup.ts'
 import { parseUnit, type UnitSetting, unitValue } from './unit-file.ts'
 import { firstWord, unitArgument, unitPath, unitWord } from './unit-word.ts'
@@ -17,6 +18,7 @@ import { firstWord, unitArgument, unitPath, unitWord } from './unit-word.ts'
  * @param service.notifyWay from `unitNotifyWay`.
  * @param service.rootfs a tree elsewhere that is its root.
  * @param service.mountUnit the unit that mounts its root.
+ * @param service.credentials paths of files by name.
  * @param unitText the rendered unit.
  */
 export function renderDropIn(
@@ -29,6 +31,7 @@ export function renderDropIn(
     notifyWay: NotifyWay
     rootfs?: string
     mountUnit?: string
+    credentials?: Values
   },
   unitText: string,
 ): string {
@@ -52,7 +55,8 @@ export function renderDropIn(
     ...notifySettings(service.notifyWay, { ...service, deleteState }),
     ...startCommands(unit, service),
   ]
-  return base + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
+  const credentials = credentialLines(service.credentials ?? new Map())
+  return base + credentials + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
 }
 
 /** How the container of a unit tells systemd of itself. @param mounts of its configuration, as the image has them. */

@@ -18,6 +18,8 @@ export interface ExportsManifest {
   readonly useLinks: boolean
   /** Whether an update keeps what the container wrote to a root that is writable. */
   readonly keepRootChanges: boolean
+  /** Variables whose values are secret. */
+  readonly secretValues: readonly string[]
 }
 
 export const exportsManifestFile = '/exports/manifest.json'
@@ -35,8 +37,15 @@ export function parseExportsManifest(text: string): ExportsManifest {
       },
     )
   }
-  const { defaultValues, installedFilesTemplate, renameFiles, noContainerService, useLinks, keepRootChanges } =
-    result.output
+  const {
+    defaultValues,
+    installedFilesTemplate,
+    renameFiles,
+    noContainerService,
+    useLinks,
+    keepRootChanges,
+    secretValues,
+  } = result.output
   return {
     defaultValues: new Map(Object.entries(defaultValues).map(([name, value]) => [name, `${value}`])),
     installedFilesTemplate,
@@ -46,6 +55,7 @@ export function parseExportsManifest(text: string): ExportsManifest {
     noContainerService,
     useLinks,
     keepRootChanges,
+    secretValues,
   }
 }
 
@@ -58,4 +68,5 @@ const schema = object({
   noContainerService: v.optional(v.boolean(), false),
   useLinks: v.optional(v.boolean(), true),
   keepRootChanges: v.optional(v.boolean(), false),
+  secretValues: v.optional(v.array(v.string()), []),
 })

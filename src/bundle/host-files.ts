@@ -2,7 +2,7 @@ import { ForerunError } from '../errors.ts'
 import { type ByteString, byteString, displayPath } from '../tree/entry.ts'
 import { type ExportsManifest, exportsManifestFile } from './exports-manifest.ts'
 import type { ExportedFile, ImageFiles } from './image-files.ts'
-import { parseTemplate, renderTemplate, type Values } from './template.ts'
+import { parseTemplate, renderTemplate, secretVariables, type Values } from './template.ts'
 
 /** A file to be on the host. `path` is absolute, without `.`, `..` or empty parts. */
 export type HostFile =
@@ -38,7 +38,11 @@ export type HostFile =
  * @throws ForerunError `exports` when a new name is no place beneath the root or too long, or two files have one place; `template`
  * when a name or content cannot be rendered.
  */
-export function planHostFiles(files: ImageFiles, manifest: ExportsManifest, values: Values): HostFile[] {
+export function planHostFiles(
+  files: ImageFiles,
+  manifest: ExportsManifest,
+  { values, secrets = new Set() }: { values: Values; secrets?: ReadonlySet<string> },
+): HostFile[] {
   const rename = renamer(manifest, values)
   const templates = new Set(manifest.installedFilesTemplate.map((path) => hostPath(byteString(path))))
   const planned = new Map<ByteString, HostFile>()
@@ -51,7 +55,7 @@ export function planHostFiles(files: ImageFiles, manifest: ExportsManifest, valu
     if (earlier !== undefined) throw collision(path)
     planned.set(
       path,
-      hostFile(file, path, () => (templates.has(original) ? render(files, file.path, values) : undefined)),
+      hostFile(file, path, () => (templates.has(original) ? render(files, file.path, { values, secrets }) : undefined)),
     )
   }
   const inOrder = [...planned.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
@@ -93,20 +97,32 @@ function hostPath(path: ByteString): ByteString {
   return `/${parts.join('/')}`
 }
 
-function hostFile(file: ExportedFile, path: ByteString, rendered: () => Buffer | undefined): HostFile {
+function hostFile(file: ExportedFile, path: ByteString, rendered: () => RenderedFile | undefined): HostFile {
   const { mode, uid, gid } = file
   if (file.kind === 'directory') return { kind: 'directory', path, mode, uid, gid }
   if (file.kind === 'symlink') return { kind: 'symlink', path, target: file.target, uid, gid }
   const content = rendered()
   const source = sourcePath(file.path)
-  return { kind: 'file', path, mode, uid, gid, source, ...(content === undefined ? {} : { rendered: content }) }
+  if (content === undefined) return { kind: 'file', path, mode, uid, gid, source }
+  return { kind: 'file', path, mode: mode & content.modeMask, uid, gid, source, rendered: content.rendered }
+}
+
+interface RenderedFile {
+  readonly rendered: Buffer
+  /** Other users do not read what holds a secret. */
+  readonly modeMask: number
 }
 
 /** Bytes that are no text pass through: only the values are encoded as UTF-8. */
-function render(files: ImageFiles, path: ByteString, values: Values): Buffer {
+function render(
+  files: ImageFiles,
+  path: ByteString,
+  given: { values: Values; secrets: ReadonlySet<string> },
+): RenderedFile {
   const content = files.read(sourcePath(path)) ?? Buffer.alloc(0)
   const template = parseTemplate(content.toString('latin1'), displayPath(sourcePath(path)))
-  return Buffer.from(renderTemplate(template, values, { place: byteString }), 'latin1')
+  const rendered = Buffer.from(renderTemplate(template, given.values, { place: byteString }), 'latin1')
+  return { rendered, modeMask: secretVariables(template, given.secrets).length === 0 ? 0o7777 : 0o7770 }
 }
 
 function sourcePath(path: ByteString): ByteString {

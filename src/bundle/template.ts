@@ -43,6 +43,11 @@ export function templateVariables(template: Template): string[] {
   return [...new Set(template.parts.flatMap((part) => (part.kind === 'variable' ? [part.name] : [])))]
 }
 
+/** Those of its variables that are secret. */
+export function secretVariables(template: Template | undefined, secrets: ReadonlySet<string>): string[] {
+  return template === undefined ? [] : templateVariables(template).filter((name) => secrets.has(name))
+}
+
 /**
  * The text with every variable replaced by its value as `place` writes it (by default, as it is).
  *

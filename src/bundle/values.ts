@@ -29,15 +29,19 @@ export const builtInVariables: readonly string[] = [
 ]
 
 /**
- * Reads the words of `--set`. A variable set twice has its last value.
+ * Reads the words of `--set`, or of an `option` like it. A variable set twice has its last value.
  *
  * @throws ForerunError `variable` without `=`, for an impossible name, a forced variable or a value with a NUL.
  */
-export function parseAssignments(words: readonly string[]): Values {
+export function parseAssignments(words: readonly string[], option = '--set'): Values {
   const assignments = new Map<string, string>()
   for (const word of words) {
     const equals = word.indexOf('=')
-    if (equals < 0) throw refused(`'${word}' sets no variable: it has no '='`, 'Write --set VARIABLE=VALUE.')
+    if (equals < 0)
+      throw refused(
+        `'${word}' sets no variable: it has no '='`,
+        `Write ${option} VARIABLE=${option === '--set' ? 'VALUE' : 'FILE'}.`,
+      )
     const name = word.slice(0, equals)
     if (!/^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name)) {
       throw refused(
@@ -46,7 +50,7 @@ export function parseAssignments(words: readonly string[]): Values {
       )
     }
     if (forcedVariables.includes(name)) {
-      throw refused(`The variable '${name}' cannot be set: forerun decides it itself`, 'Leave out this --set.')
+      throw refused(`The variable '${name}' cannot be set: forerun decides it itself`, `Leave out this ${option}.`)
     }
     if (word.includes('\0')) throw refused(`The value of '${name}' has a NUL byte`, 'Give a text.')
     assignments.set(name, word.slice(equals + 1))

@@ -48,6 +48,10 @@ export interface DeploymentInfo {
     readonly overlay?:
       | { readonly 'mount-unit': string; readonly kind: 'writable' | 'read-only'; readonly 'keep-changes': boolean }
       | undefined
+    /** Variables whose values came from files; an update treats them so, too. */
+    readonly secrets?: readonly string[] | undefined
+    /** Files that systemd hands to the service, by variable. */
+    readonly credentials?: Readonly<Record<string, string>> | undefined
   }
 }
 
@@ -170,6 +174,8 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
         'keep-changes': v.boolean(),
       }),
     ),
+    secrets: v.optional(v.array(v.string())),
+    credentials: v.optional(v.record(v.string(), v.string())),
   }),
 })
 

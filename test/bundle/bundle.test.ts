@@ -312,3 +312,45 @@ test('a read-only root is an overlay only where that was asked for', () => {
   const { mountUnit } = service(etcd, { overlay: true })
   assert.deepEqual([mountUnit?.kind, mountUnit?.keepChanges], ['read-only', false])
 })
+
+test('a file that holds a secret is for root alone, and a unit that holds one is told of', () => {
+  const files = {
+    ...etcd,
+    '/exports/service.template': `${etcdUnit}[Service]\nEnvironment=TOKEN=$TOKEN\n`,
+    '/exports/tmpfiles.template': 'f /run/token 0600 - - - $TOKEN\n',
+    '/exports/manifest.json': JSON.stringify({
+      defaultValues: { TOKEN: 'x', ETCD_LISTEN_CLIENT_URLS: '', ADDTL_MOUNTS: '' },
+      installedFilesTemplate: ['/etc/token', '/etc/name'],
+    }),
+    '/exports/hostfs/etc/token': '$TOKEN',
+    '/exports/hostfs/etc/name': '$NAME',
+  }
+  const modes = (more: Partial<BundleInput>) => {
+    const { service: prepared, hostFiles, notices } = prepareBundle(input(files, more))
+    const others = hostFiles.flatMap((file) => (file.kind === 'file' && 'rendered' in file ? [file.mode & 0o7] : []))
+    return [prepared?.unitMode, prepared?.tmpfilesMode, others, notices.join()]
+  }
+  assert.deepEqual(modes({}), [0o644, 0o644, [5, 5], ''])
+  const [unit, tmpfiles, others, notice] = modes({ secrets: ['TOKEN'] })
+  assert.deepEqual([unit, tmpfiles, others], [0o600, 0o600, [5, 0]])
+  assert.match(`${notice}`, /^The unit holds the secret value of 'TOKEN'/)
+})
+
+test('values that the manifest calls secret are', () => {
+  const manifest = { defaultValues: { ETCD_LISTEN_CLIENT_URLS: '', ADDTL_MOUNTS: '' }, secretValues: ['UUID'] }
+  const unit = `${etcdUnit}[Service]\nEnvironment=UUID=$UUID\n`
+  const files = { ...etcd, '/exports/service.template': unit, '/exports/manifest.json': JSON.stringify(manifest) }
+  assert.equal(service(files).unitMode, 0o600)
+})
+
+test('of a credential only the place is in unit and configuration, and no tmpfiles line makes it', () => {
+  const { unit, dropIn, configuration, tmpfiles, unitMode } = service(
+    { ...etcd, '/exports/service.template': `${etcdUnit}[Service]\nEnvironment=KEY=$KEY\n` },
+    { credentials: new Map([['KEY', '/root/key']]) },
+  )
+  assert.match(unit, /^Environment=KEY=\/run\/credentials\/etcd\.service\/KEY$/m)
+  assert.equal(unitValue(parseUnit(dropIn), 'Service', 'LoadCredential'), 'KEY:/root/key')
+  assert.equal(configuration.mounts?.at(-1)?.destination, '/run/credentials/etcd.service')
+  assert.equal(tmpfiles, 'd /var/lib/etcd 0700 0 0 - -\n')
+  assert.equal(unitMode, 0o644)
+})

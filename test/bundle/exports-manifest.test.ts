@@ -12,6 +12,7 @@ test('every key is read, and unknown ones are passed over', () => {
       noContainerService: true,
       useLinks: false,
       keepRootChanges: true,
+      secretValues: ['TOKEN'],
       someday: {},
     }),
   )
@@ -27,6 +28,7 @@ test('every key is read, and unknown ones are passed over', () => {
   assert.equal(manifest.noContainerService, true)
   assert.equal(manifest.useLinks, false)
   assert.equal(manifest.keepRootChanges, true)
+  assert.deepEqual(manifest.secretValues, ['TOKEN'])
 })
 
 test('absent keys, also those that are null, have their defaults', () => {
@@ -38,6 +40,7 @@ test('absent keys, also those that are null, have their defaults', () => {
       noContainerService: false,
       useLinks: true,
       keepRootChanges: false,
+      secretValues: [],
     })
   }
 })

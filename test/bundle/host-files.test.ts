@@ -14,7 +14,7 @@ const values = new Map([
 
 function plan(files: Record<string, string | Buffer>, manifest: object = {}): HostFile[] {
   const content = Object.fromEntries(Object.entries(files).map(([path, text]) => [`/exports/hostfs/${path}`, text]))
-  return planHostFiles(imageFiles(content), parseExportsManifest(JSON.stringify(manifest)), values)
+  return planHostFiles(imageFiles(content), parseExportsManifest(JSON.stringify(manifest)), { values })
 }
 
 function paths(files: Record<string, string>, renameFiles: Record<string, string>): string[] {

@@ -34,6 +34,8 @@ f /srv/f/whole 0644 root root - $VALUE
 L /srv/f/link - - - - /srv/$VALUE
 `
 
+const loop = ['sh', '-c', 'trap "exit 0" TERM; sleep infinity & wait']
+
 before(async () => {
   lab = await installedHost()
   const exports = { ...serviceExports(['true']), 'service.template': unit, 'tmpfiles.template': tmpfiles }
@@ -92,6 +94,57 @@ for (const value of [
     assert.equal(readlinkSync(join(lab.host.root, 'srv/f/link')), `/srv/${value}`)
   })
 }
+
+test('User= counts after a value that ends in a backslash', async () => {
+  const service = 'Environment=TOKEN=$TOKEN\nUser=nobody\nType=oneshot\nRemainAfterExit=yes'
+  const exports = {
+    ...serviceExports(['true']),
+    'service.template': `[Service]\n${service}\nExecStart=/usr/bin/id -un\n`,
+  }
+  await lab.must('install', '--now', '--set', 'TOKEN=abc\\', await lab.push('ends', busyboxImage({ exports })))
+  assert.equal(await lab.property('ends', 'User'), 'nobody')
+  assert.match(await lab.shell('journalctl --sync; journalctl -u ends -o cat --no-pager'), /^nobody$/m)
+})
+
+for (const start of [':$EXEC_START', '@/usr/bin/runc renamed run $NAME']) {
+  test(`a container whose unit has ExecStart=${start} runs in a control group of its own`, async () => {
+    const exports = serviceExports(loop)
+    const own = exports['service.template'].replace('ExecStart=$EXEC_START', `ExecStart=${start}`)
+    const reference = await lab.push('started', busyboxImage({ exports: { ...exports, 'service.template': own } }))
+    await lab.must('install', '--now', reference)
+    await lab.inside('started', 'true')
+    const pid = JSON.parse(await lab.shell('runc state started')).pid
+    assert.equal(await lab.shell(`sed -n s/^0:://p /proc/${pid}/cgroup`), '/system.slice/started.service/payload')
+  })
+}
+
+test('a secret from a file is in files of root alone', async () => {
+  const exports = serviceExports(loop, { env: ['TOKEN=$TOKEN'], service: 'Environment=TOKEN=$TOKEN' })
+  await lab.shell('printf "%s\\n" "5% \\"secret\\"" >/srv/token')
+  const reference = await lab.push('secret', busyboxImage({ exports }))
+  const { stderr } = await lab.must('install', '--now', '--set-file', 'TOKEN=/srv/token', reference)
+  assert.match(stderr, /The unit holds the secret value of 'TOKEN'/)
+  assert.equal(await lab.inside('secret', 'sh', '-c', 'echo "$TOKEN"'), '5% "secret"\n')
+  const folder = '/var/lib/forerun/containers/secret.0'
+  const files = `/etc/systemd/system/secret.service ${folder}/info ${folder}/config.json`
+  assert.equal(await lab.shell(`stat -c %a ${files}`), '600\n600\n600')
+  assert.equal(await lab.shell(`stat -c %a ${folder}`), '700')
+})
+
+test('a credential is readable in the container and in no file, through restarts', async () => {
+  const exports = serviceExports(loop, { env: ['KEY=$KEY'] })
+  await lab.shell('printf confidential >"/srv/my 5%key"')
+  const reference = await lab.push('keyed', busyboxImage({ exports }))
+  await lab.must('install', '--now', '--set-credential', 'KEY=/srv/my 5%key', reference)
+  for (const _ of ['first', 'second']) {
+    assert.equal(await lab.inside('keyed', 'sh', '-c', 'cat "$KEY"'), 'confidential')
+    assert.equal(await lab.inside('keyed', 'sh', '-c', 'cat "$CREDENTIALS_DIRECTORY/KEY"'), 'confidential')
+    await lab.shell('systemctl restart keyed')
+  }
+  const found = await lab.shell('grep -rl confidential /etc /var/lib/forerun/containers || true; systemctl show keyed')
+  assert.doesNotMatch(found, /confidential/)
+  assert.doesNotMatch(found, /^\//m)
+})
 
 /** As D-Bus has it: systemctl writes some of them in quotes. */
 async function unitProperty(name: string): Promise<unknown> {

@@ -8,6 +8,8 @@ import { collect, withPlatformOption, withSourceOptions } from './options.ts'
 interface Options extends SourceOptions {
   name?: string
   set?: string[]
+  setFile?: string[]
+  setCredential?: string[]
   runtime?: string
   rootfs?: string
   checkout?: CheckoutMethod
@@ -33,6 +35,12 @@ export function installCommand(session: Session): Command {
       "name of the container and its unit (default: the last part of IMAGE, with its tag unless that is 'latest')",
     )
     .option('--set <KEY=VALUE>', 'give a template variable a value; may be repeated', collect)
+    .option('--set-file <KEY=FILE>', 'the same with the content of a file, which is kept secret', collect)
+    .option(
+      '--set-credential <KEY=FILE>',
+      'have systemd hand this file to the service at each start; the value is where it lies then',
+      collect,
+    )
     .option('--runtime <PATH>', 'the OCI runtime (default: that of the settings, else runc)')
     .option('--rootfs <DIR>', 'use the file system at DIR/rootfs or DIR, and make no checkout')
     .addOption(

@@ -9,6 +9,7 @@ import { enablementLinks, type UnitLink } from '../../systemd/enablement.ts'
 import { digestOfContent, isPresent } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
+import type { GivenValues } from './given-values.ts'
 import { type HostView, hostView } from './host-view.ts'
 import type { InstallableImage } from './installable-image.ts'
 import { type PlannedFile, parentsOf, planFiles, planLinks } from './plan-files.ts'
@@ -31,7 +32,13 @@ export interface InstallationPlan {
 export async function planInstallation(
   bundle: Bundle,
   image: InstallableImage,
-  options: { name: string; runtime: string; checkout: CheckoutPlan | undefined; context: Context },
+  options: {
+    name: string
+    runtime: string
+    given: GivenValues
+    checkout: CheckoutPlan | undefined
+    context: Context
+  },
 ): Promise<InstallationPlan> {
   const { name, runtime, checkout, context } = options
   const view = hostView(name, context)
@@ -61,6 +68,8 @@ export async function planInstallation(
       'tmpfiles-made': absentPaths(tmpfilesPaths(bundle.service?.tmpfiles ?? '')),
       checkout: checkout?.method,
       overlay: overlayInfo(bundle),
+      secrets: options.given.secrets,
+      credentials: Object.fromEntries(options.given.credentials),
     },
   }
   return { name, bundle, image, info, checkout, files, view }

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { type Bundle, prepareBundle } from '../../bundle/bundle.ts'
 import { grantableCapabilities } from '../../bundle/capabilities.ts'
-import { parseAssignments } from '../../bundle/values.ts'
 import { ForerunError } from '../../errors.ts'
 import { hostKind } from '../../host/host-kind.ts'
 import { freeTmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
@@ -19,6 +18,7 @@ import type { Context, SourceOptions } from '../context.ts'
 import { lockHost, lockStore } from '../lock-host.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
+import { type GivenValues, givenValues } from './given-values.ts'
 import { hostView } from './host-view.ts'
 import { arrivalOf, planInstallation } from './install-plan.ts'
 import { type InstallableImage, installableImage, storedInstallableImage, throwawayStore } from './installable-image.ts'
@@ -32,6 +32,10 @@ export interface InstallRequest extends SourceOptions {
   readonly name?: string
   /** `KEY=VALUE` words. */
   readonly set?: readonly string[]
+  /** `KEY=PATH` words: the value is the content of a file. */
+  readonly setFile?: readonly string[]
+  /** `KEY=PATH` words: systemd hands the file to the service, and the value is where it lies. */
+  readonly setCredential?: readonly string[]
   readonly runtime?: string
   /** A folder that is, or holds as `rootfs`, the file system to use in place of a checkout. */
   readonly rootfs?: string
@@ -68,7 +72,7 @@ interface ParsedRequest {
   readonly sourceOptions: SourceOptions
   readonly location: ImageLocation
   readonly name: ContainerName
-  readonly assignments: ReadonlyMap<string, string>
+  readonly given: GivenValues
   readonly runtime: string
   readonly rootfs: string | undefined
   readonly checkout: CheckoutMethod
@@ -96,7 +100,7 @@ export async function install(request: InstallRequest, context: Context): Promis
   // A host without systemd is told so before anything is made that systemd would have to help undo.
   if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
   const checkout = planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
-  const plan = await planInstallation(bundle, image, { name: parsed.name, runtime: parsed.runtime, checkout, context })
+  const plan = await planInstallation(bundle, image, { ...parsed, checkout, context })
   await using staged = await stageDeployment(plan, context)
   const arrival = arrivalOf(plan, { staged: staged.folder, start: parsed.now, context })
   await applyChanges({ title, containers: [parsed.name] }, arrivalChanges(arrival, plan.view), {
@@ -180,7 +184,7 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
   return {
     location,
     name: parseContainerName(request.name ?? defaultContainerName(location)),
-    assignments: parseAssignments(request.set ?? []),
+    given: givenValues(request),
     runtime: findRuntime(request.runtime ?? context.settings.runtime.path),
     rootfs: request.rootfs,
     checkout: request.checkout ?? context.settings.containers.checkout,
@@ -246,7 +250,7 @@ function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Conte
     },
     image: image.configuration,
     files: image.files,
-    assignments: parsed.assignments,
+    ...parsed.given,
     hostKind,
     securityModules: securityModules(),
     unitDropIns: unitDropIns(unitName(parsed.name)).map(({ text }) => text),

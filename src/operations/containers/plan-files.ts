@@ -51,17 +51,19 @@ export function planLinks(links: readonly UnitLink[], target: FileTarget): Plann
 
 function serviceFiles({ service }: Bundle, { name, paths, view }: FileTarget): PlannedFile[] {
   if (service === undefined) return []
-  const { unit, dropIn, tmpfiles, mountUnit } = service
+  const { unit, unitMode, dropIn, tmpfiles, tmpfilesMode, mountUnit } = service
   return [
     text('drop-in', dropInPath(paths, name), dropIn),
-    ...(tmpfiles === undefined ? [] : [text('tmpfiles', freeTmpfilesPath(paths, name, view.kind), tmpfiles)]),
-    text('unit', unitPath(paths, name), unit),
+    ...(tmpfiles === undefined
+      ? []
+      : [text('tmpfiles', freeTmpfilesPath(paths, name, view.kind), tmpfiles, tmpfilesMode)]),
+    text('unit', unitPath(paths, name), unit, unitMode),
     ...(mountUnit === undefined ? [] : [text('mount', unitFilePath(paths, mountUnit.name), mountUnit.text)]),
   ]
 }
 
-function text(role: PlacedRole, path: string, content: string): PlannedFile {
-  return regularFile({ role, path, mode: 0o644, uid: 0, gid: 0 }, { bytes: Buffer.from(content) })
+function text(role: PlacedRole, path: string, content: string, mode = 0o644): PlannedFile {
+  return regularFile({ role, path, mode, uid: 0, gid: 0 }, { bytes: Buffer.from(content) })
 }
 
 function regularFile(

@@ -1,0 +1,90 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseAssignments } from '../../bundle/values.ts'
+import { ForerunError } from '../../errors.ts'
+
+/** What a user gave for the variables of an image. */
+export interface GivenValues {
+  /** Of `--set` and `--set-file`. */
+  readonly assignments: ReadonlyMap<string, string>
+  /** The names of those that came from files. */
+  readonly secrets: readonly string[]
+  /** Absolute paths of files that systemd hands to the service, by name. */
+  readonly credentials: ReadonlyMap<string, string>
+}
+
+/**
+ * Reads the words of `--set`, `--set-file` and `--set-credential`. One line break at the end of a file is left out.
+ *
+ * @throws ForerunError `variable` for a word that cannot be understood, a name that is given in two ways, and a file that
+ * cannot be read, is no text, or is larger than a mebibyte.
+ */
+export function givenValues(words: {
+  set?: readonly string[]
+  setFile?: readonly string[]
+  setCredential?: readonly string[]
+}): GivenValues {
+  const set = parseAssignments(words.set ?? [])
+  const files = parseAssignments(words.setFile ?? [], '--set-file')
+  const credentials = parseAssignments(words.setCredential ?? [], '--set-credential')
+  const names = [...set.keys(), ...files.keys(), ...credentials.keys()]
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) {
+    throw new ForerunError('variable', `The variable '${twice}' is given in two ways`, {
+      hint: 'Give it with one of --set, --set-file and --set-credential.',
+    })
+  }
+  return {
+    assignments: new Map([...set, ...[...files].map(([name, path]) => [name, fileText(name, path)] as const)]),
+    secrets: [...files.keys()],
+    credentials: new Map([...credentials].map(([name, path]) => [name, existingFile(name, path)])),
+  }
+}
+
+const largest = 1024 * 1024
+
+function fileText(name: string, path: string): string {
+  const text = utf8(name, path, readLimited(name, path))
+  if (text.includes('\0')) throw unusable(name, path, 'it has a NUL byte')
+  return text.replace(/\r?\n$/, '')
+}
+
+/** Also of a pipe. */
+function readLimited(name: string, path: string): Buffer {
+  const buffer = Buffer.alloc(largest + 1)
+  let length = 0
+  try {
+    const file = openSync(path, 'r')
+    try {
+      for (let read = -1; read !== 0 && length < buffer.length; length += read)
+        read = readSync(file, buffer, length, buffer.length - length, null)
+    } finally {
+      closeSync(file)
+    }
+  } catch (cause) {
+    throw unusable(name, path, (cause as Error).message, cause)
+  }
+  if (length > largest) throw unusable(name, path, 'it is larger than a mebibyte')
+  return buffer.subarray(0, length)
+}
+
+function utf8(name: string, path: string, bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause) {
+    throw unusable(name, path, 'it is not UTF-8 text', cause)
+  }
+}
+
+function existingFile(name: string, path: string): string {
+  const absolute = resolve(path)
+  if (statSync(absolute, { throwIfNoEntry: false })?.isFile()) return absolute
+  throw unusable(name, path, 'there is no such file')
+}
+
+function unusable(name: string, path: string, why: string, cause?: unknown): ForerunError {
+  return new ForerunError('variable', `The file '${path}' cannot give '${name}': ${why}`, {
+    hint: 'Name a file that holds the value and nothing else.',
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
