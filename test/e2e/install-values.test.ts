@@ -1,8 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: values and templates under test
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
+import { stopSignal } from '../../src/bundle/stop-signal.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 
@@ -117,6 +119,25 @@ for (const start of [':$EXEC_START', '@/usr/bin/runc renamed run $NAME']) {
     assert.equal(await lab.shell(`sed -n s/^0:://p /proc/${pid}/cgroup`), '/system.slice/started.service/payload')
   })
 }
+
+test('systemd takes every stop signal that an image may have', async () => {
+  const given = [...Object.entries(constants.signals), ['64', 64], ['SIGRTMIN+3', 37], ['rtmax-2', 62]] as [
+    string,
+    number,
+  ][]
+  const units = given.map(([name], index) => `signal${index} ${stopSignal(name)}`).join('\n')
+  await lab.shell(`while read unit signal; do
+    printf "[Service]\\nExecStart=true\\nKillSignal=$signal\\n" >/run/systemd/system/$unit.service
+  done <<E\n${units}\nE\nsystemctl daemon-reload`)
+  const shown =
+    await lab.shell(`for unit in /run/systemd/system/signal*.service; do basename $unit .service; done | sort -V |
+    while read unit; do systemctl show --value -p KillSignal $unit; done`)
+  await lab.shell('rm /run/systemd/system/signal*.service; systemctl daemon-reload')
+  assert.deepEqual(
+    shown.split('\n').map(Number),
+    given.map(([, number]) => number),
+  )
+})
 
 test('a secret from a file is in files of root alone', async () => {
   const exports = serviceExports(loop, { env: ['TOKEN=$TOKEN'], service: 'Environment=TOKEN=$TOKEN' })
