@@ -2,8 +2,7 @@ import { posix } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { isBindMount } from './bind-mount.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
-import { parseTemplate, type Values } from './template.ts'
-import { renderUnitTemplate } from './unit-template.ts'
+import type { Values } from './template.ts'
 
 /** Where systemd puts the credentials of a container's unit while it runs (systemd.exec(5), "Credentials"). */
 export function credentialsFolder(container: string): string {
@@ -15,10 +14,21 @@ export function credentialValues(credentials: Values, container: string): Values
   return new Map([...credentials.keys()].map((name) => [name, posix.join(credentialsFolder(container), name)]))
 }
 
-/** Lines of a unit's [Service] section. @throws ForerunError `template` for a path that no unit can hold. */
+/**
+ * Lines of a unit's [Service] section. systemd 257 hands such paths to its executor in words that it does not quote, so
+ * that a service with a blank in one does not start.
+ *
+ * @throws ForerunError `variable` for a path that not every systemd can read.
+ */
 export function credentialLines(credentials: Values): string {
-  const text = [...credentials.keys()].map((name) => `LoadCredential=${name}:\${${name}}\n`).join('')
-  return renderUnitTemplate(parseTemplate(text, 'drop-in.template'), credentials)
+  return [...credentials].map(([name, path]) => `LoadCredential=${name}:${loadable(name, path)}\n`).join('')
+}
+
+function loadable(name: string, path: string): string {
+  if (!/[\s"'\\\p{Cc}]/u.test(path)) return path.replaceAll('%', '%%')
+  throw new ForerunError('variable', `systemd cannot load the credential '${name}' from ${JSON.stringify(path)}`, {
+    hint: 'Put the file where its path has no blanks, quotes and backslashes.',
+  })
 }
 
 /**

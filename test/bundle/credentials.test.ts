@@ -3,15 +3,17 @@ import { test } from 'node:test'
 import { credentialLines, credentialValues, withCredentials } from '../../src/bundle/credentials.ts'
 
 const configuration = { ociVersion: '1.0.2', process: { cwd: '/', args: ['x'] }, root: { path: 'rootfs' } }
-const credentials = new Map([['KEY', '/srv/my 5%/key']])
+const credentials = new Map([['KEY', '/srv/my-5%/key']])
 
 test('the value of a credential is its place while the unit runs', () => {
   assert.deepEqual([...credentialValues(credentials, 'etcd')], [['KEY', '/run/credentials/etcd.service/KEY']])
 })
 
 test('the path of a credential reaches systemd as it is, or is refused', () => {
-  assert.equal(credentialLines(credentials), 'LoadCredential=KEY:/srv/my 5%%/key\n')
-  assert.throws(() => credentialLines(new Map([['KEY', '/srv/a\\']])), { code: 'template', message: /'KEY'/ })
+  assert.equal(credentialLines(credentials), 'LoadCredential=KEY:/srv/my-5%%/key\n')
+  for (const path of ['/srv/a\\', '/srv/a b', '/srv/"a"', '/srv/a\nUser=x']) {
+    assert.throws(() => credentialLines(new Map([['KEY', path]])), { code: 'variable', message: /credential 'KEY'/ })
+  }
 })
 
 test('the container sees the credentials at the same path', () => {

@@ -154,9 +154,9 @@ test('a secret from a file is in files of root alone', async () => {
 
 test('a credential is readable in the container and in no file, through restarts', async () => {
   const exports = serviceExports(loop, { env: ['KEY=$KEY'] })
-  await lab.shell('printf confidential >"/srv/my 5%key"')
+  await lab.shell('printf confidential >"/srv/my-5%key"')
   const reference = await lab.push('keyed', busyboxImage({ exports }))
-  await lab.must('install', '--now', '--set-credential', 'KEY=/srv/my 5%key', reference)
+  await lab.must('install', '--now', '--set-credential', 'KEY=/srv/my-5%key', reference)
   for (const _ of ['first', 'second']) {
     assert.equal(await lab.inside('keyed', 'sh', '-c', 'cat "$KEY"'), 'confidential')
     assert.equal(await lab.inside('keyed', 'sh', '-c', 'cat "$CREDENTIALS_DIRECTORY/KEY"'), 'confidential')
