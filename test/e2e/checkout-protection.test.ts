@@ -10,10 +10,11 @@ import { type InstalledHost, installedHost } from './installed-host.ts'
 let lab: InstalledHost
 
 const loop = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done']
+/** Those that are known to be safe and have to do with files. */
 const capabilities = [
-  ...['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_DAC_READ_SEARCH', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_LEASE'],
+  ...['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_LEASE'],
   ...['CAP_LINUX_IMMUTABLE', 'CAP_MKNOD', 'CAP_NET_ADMIN', 'CAP_SETFCAP', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'],
-  ...['CAP_SYS_CHROOT', 'CAP_SYS_PTRACE', 'CAP_SYS_RAWIO'],
+  ...['CAP_SYS_CHROOT', 'CAP_SYS_PTRACE'],
 ]
 /** The programs are the host's own. */
 const usr = { destination: '/usr', type: 'bind', source: '/usr', options: ['rbind', 'ro'] }
@@ -50,7 +51,7 @@ function succeeded(told: string): string[] {
 
 const rootfs = (name: string): string => join(lab.host.root, 'var/lib/forerun/containers', `${name}.0`)
 
-test('hard links: with every capability but CAP_SYS_ADMIN no attack on them succeeds', async () => {
+test('hard links: with every capability that is known to be safe no attack on them succeeds', async () => {
   await lab.must('install', '--now', await push('strong', { capabilities }))
   assert.ok(lstatSync(join(rootfs('strong'), 'rootfs/srv/file')).nlink > 1)
   await lab.inside('strong', 'true')
@@ -60,15 +61,7 @@ test('hard links: with every capability but CAP_SYS_ADMIN no attack on them succ
   // Where the container may write, they do what they say.
   await lab.inside('strong', 'sh', '-c', 'echo x >/tmp/file')
   const done = succeeded(await lab.inside('strong', 'perl', '-e', attacks, '/tmp/file'))
-  for (const name of [
-    'append',
-    'chmod when open',
-    'utime',
-    'write by /proc',
-    'set a capability',
-    'open by handle',
-    'unlink',
-  ]) {
+  for (const name of ['append', 'chmod when open', 'utime', 'write by /proc', 'set a capability', 'unlink']) {
     assert.ok(done.includes(name), `${name} is not among ${done.join(', ')}`)
   }
 })
@@ -118,4 +111,17 @@ test('a configuration that mounts the store writable is told of, and gets no har
     await push('own', { mounts: [own] }),
   )
   assert.match(refused, /^forerun: own cannot have hard links to the store: it has 'rootfs\/srv' mounted writable/m)
+})
+
+test('what is not known to be safe keeps files apart', async () => {
+  const data = { destination: '/mnt', type: 'bind', source: '/var/lib/forerun', options: ['rbind', 'ro'] }
+  for (const [name, options] of [
+    ['handles', { capabilities: ['CAP_DAC_READ_SEARCH'], mounts: [data] }],
+    ['ports', { capabilities: ['CAP_SYS_RAWIO'] }],
+    ['disk', { mounts: [{ destination: '/mnt', type: 'ext4', source: '/dev/vda' }] }],
+    ['sockets', { mounts: [{ destination: '/host/run', type: 'bind', source: '/run', options: ['rbind', 'ro'] }] }],
+  ] as const) {
+    await lab.must('install', await push(name, options))
+    assert.equal(lstatSync(join(rootfs(name), 'rootfs/bin/busybox')).nlink, 1, name)
+  }
 })

@@ -95,7 +95,10 @@ export function serviceExports(
       root: { path: 'rootfs', readonly },
       hostname: '$NAME',
       mounts: [...ordinaryMounts, ...mounts],
-      linux: { namespaces: ['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
+      linux: {
+        namespaces: ['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+        readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+      },
     },
     'service.template': `[Unit]
 Description=$NAME
