@@ -9,6 +9,7 @@ import { type Exports, exportedVariables, readExports } from './exports.ts'
 import { type HostFile, planHostFiles } from './host-files.ts'
 import { fitToHost } from './host-fit.ts'
 import type { ImageFiles } from './image-files.ts'
+import { installedKind, type KindAt } from './installed-kind.ts'
 import { formatJson } from './json-text.ts'
 import { type MountPoint, mountPoints } from './mount-points.ts'
 import { type MountUnit, renderMountUnit } from './mount-unit.ts'
@@ -42,8 +43,7 @@ export interface BundleInput {
   readonly secrets?: readonly string[]
   /** Paths of files that systemd hands to the service, by variable. */
   readonly credentials?: Values
-  /** What lies at a path of the host, symbolic links followed: `file` is all but a directory; undefined is nothing. */
-  readonly hostKind: (path: string) => 'directory' | 'file' | undefined
+  readonly hostKind: KindAt
   /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
   readonly rootfs?: string
   readonly securityModules: SecurityModules
@@ -118,9 +118,9 @@ export function prepareBundle(input: BundleInput): Bundle {
   const placed = withRoot(placeInUnitCgroup(heard, cgroup), input.rootfs)
   const configuration = withCredentials(placed, { credentials, container: deployment.name })
   const mountUnit = rootMount(input, configuration, exports)
-  const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration: own, volumes, values })
-  const sources = { unit, tmpfiles, hostFiles, hostKind: input.hostKind }
-  const absent = absentSources(own, sources).map(
+  const tmpfiles = tmpfilesText(input, { template: exports.tmpfiles, configuration: own, hostFiles, volumes, values })
+  const kind = installedKind(input.hostKind, { hostFiles, tmpfiles })
+  const absent = absentSources(own, { unit, kind }).map(
     (path) => `'${path}' is not there for ${deployment.name} to bind, and nothing of the image makes it`,
   )
   const service = {
@@ -143,7 +143,7 @@ export function prepareBundle(input: BundleInput): Bundle {
     ...(mountUnit === undefined ? {} : { mountUnit }),
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     tmpfilesMode: fileMode(exports.tmpfiles, secrets),
-    mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : input.hostKind(path))),
+    mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : kind(path))),
   }
   const readable = readableSecrets(exports.unit, secrets)
   return { ...common, service, notices: [...unused, ...notices, ...unfit, ...absent, ...readable] }
@@ -221,6 +221,7 @@ function tmpfilesText(
   parts: {
     template: Template | undefined
     configuration: RuntimeConfiguration
+    hostFiles: readonly HostFile[]
     volumes: readonly VolumeDirectory[]
     values: Values
   },
@@ -232,8 +233,9 @@ function tmpfilesText(
   }
   // systemd makes that of the credentials at each start.
   const made = new Set([...parts.volumes.map(({ path }) => path), credentialsFolder(deployment.name)])
+  const brought = installedKind(hostKind, { hostFiles: parts.hostFiles, tmpfiles: '' })
   const sources = sourceLines(parts.configuration.mounts ?? [], {
-    exists: (path) => made.has(path) || hostKind(path) !== undefined,
+    exists: (path) => made.has(path) || brought(path) !== undefined,
     owner: deployment.owner ?? { uid: 0, gid: 0 },
   })
   return [...volumes, ...sources].map((line) => `${line}\n`).join('')

@@ -32,12 +32,21 @@ export function directoryLine({ path, mode, uid, gid }: VolumeDirectory): string
  * with a specifier that is not known is left out.
  */
 export function tmpfilesPaths(text: string, specifiers: Readonly<Record<string, string>> = {}): string[] {
+  return tmpfilesEntries(text, specifiers).map(({ path }) => path)
+}
+
+/** As `tmpfilesPaths`, with what is made there; a link counts as a file, since where it leads may not be there yet. */
+export function tmpfilesEntries(
+  text: string,
+  specifiers: Readonly<Record<string, string>> = {},
+): { path: string; kind: 'directory' | 'file' }[] {
   const known = new Map(Object.entries({ ...systemDirectories, ...specifiers }))
   return text.split('\n').flatMap((line) => {
     const [, type, path] = lineStart.exec(line) ?? []
     if (type === undefined || path === undefined || !creating.includes(type)) return []
     const expanded = expand(readWord(path), known)
-    return expanded === undefined ? [] : [posix.resolve('/', expanded)]
+    if (expanded === undefined) return []
+    return { path: posix.resolve('/', expanded), kind: directories.includes(type) ? 'directory' : 'file' }
   })
 }
 
@@ -46,6 +55,9 @@ const lineStart = /^\s*"?([a-zA-Z])[-+!=~^$?]*"?\s+((?:\\.|"(?:[^"\\]|\\.)*"|'(?
 
 /** Types of lines that make something that was not there. */
 const creating = 'fFdDvqQpLcbC'
+
+/** Of these, those that make a directory; what is copied mostly is one. */
+const directories = 'dDvqQC'
 
 const systemDirectories = {
   t: '/run',

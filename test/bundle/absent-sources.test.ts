@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { absentSources } from '../../src/bundle/absent-sources.ts'
 import type { HostFile } from '../../src/bundle/host-files.ts'
+import { installedKind } from '../../src/bundle/installed-kind.ts'
 import { parseRuntimeConfiguration } from '../../src/bundle/runtime-configuration.ts'
 import { byteString } from '../../src/tree/entry.ts'
 
@@ -17,11 +18,13 @@ function absent(sources: readonly string[]): string[] {
     uid: 0,
     gid: 0,
   }
-  return absentSources(configuration, {
-    unit: '[Service]\nRuntimeDirectory=own other:link\nStateDirectory=a/b\n',
+  const kind = installedKind((path) => (path === '/present' ? 'file' : undefined), {
     tmpfiles: 'd /run/made/below 0755 - - -\nf /etc/line 0644 - - - text\n',
     hostFiles: [hostFile],
-    hostKind: (path) => (path === '/present' ? 'file' : undefined),
+  })
+  return absentSources(configuration, {
+    unit: '[Service]\nRuntimeDirectory=own other:link\nStateDirectory=a/b\n',
+    kind,
   })
 }
 

@@ -127,7 +127,7 @@ test('a read-only root by --checkout overlay has nowhere to write to', async () 
   assert.match(await lab.inside('plain', 'grep', ' / ', '/proc/mounts'), /^overlay \/ overlay ro,/)
 })
 
-test('a writable root by --rootfs is the given folder itself, and never that of another container', async () => {
+test('a writable root by --rootfs is the given folder itself, and never one whose files others have', async () => {
   await lab.must('install', '--now', '--checkout', 'copy', plain)
   await lab.shell('cp -a /var/lib/forerun/containers/plain.0/rootfs /srv/tree')
   await lab.shell('mkdir /srv/tree/exports.old; cp -a /srv/tree/exports/. /srv/tree/exports.old')
@@ -138,8 +138,12 @@ test('a writable root by --rootfs is the given folder itself, and never that of 
   assert.equal(await lab.shell('cat /srv/tree/new'), 'x')
   assert.match(await lab.property('own', 'RequiresMountsFor'), /\/srv\/tree\b/)
   await lab.must('uninstall', 'own')
-  await lab.shell('mv /srv/tree /var/lib/forerun/containers/plain.0/tree')
   const folder = '/var/lib/forerun/containers/plain.0/tree'
+  await lab.shell(`mv /srv/tree ${folder}`)
+  const told = await lab.must('install', '--name', 'told', '--rootfs', folder, plain)
+  assert.match(told.stderr, /^told may change '.*\/plain\.0\/tree', which is another's too: it has a writable root$/m)
+  await lab.must('uninstall', 'told')
+  await lab.shell(`ln ${folder}/bin/busybox ${folder}/../busybox`)
   const refused = await lab.forerun('install', '--name', 'other', '--rootfs', folder, plain)
   assert.match(
     refused.stderr,

@@ -141,6 +141,48 @@ test('--rootfs uses an existing tree, given itself or by the folder above it, an
   }
 })
 
+test('the checkout of another container by --rootfs is used through its link, and stays whole', async () => {
+  await lab.must('install', '--name', 'base', sleeper)
+  const before = lab.files()
+  await lab.must('install', '--now', '--name', 'treed', '--rootfs', '/var/lib/forerun/containers/base', sleeper)
+  const rootfs = '/var/lib/forerun/containers/base.0/rootfs'
+  assert.equal(await lab.shell('readlink /var/lib/forerun/containers/treed.0/rootfs'), rootfs)
+  assert.equal(await lab.inside('treed', 'hostname'), 'treed\n')
+  await lab.must('uninstall', 'treed')
+  assert.deepEqual(changesSince(before, lab), [])
+  await lab.must('run', 'base')
+  await lab.must('uninstall', 'base')
+})
+
+test('a folder that is no root for the image is refused by --rootfs', async () => {
+  const ordinary = await lab.push('ordinary', busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity'] }))
+  await lab.must('pull', ordinary)
+  for (const folder of ['/srv', '/var/log', '/etc']) {
+    const { status, stderr } = await lab.forerun('install', '--name', 'treed', '--rootfs', folder, ordinary)
+    assert.equal(status, 1, folder)
+    assert.match(stderr, new RegExp(`^forerun: '${folder}' is no root for this image: there is no 'sh' in it$`, 'm'))
+  }
+})
+
+test('files that the installation itself brings are mounted as what they are', async () => {
+  const mounts = [
+    { destination: '/etc/brought', type: 'bind', source: '/srv/$NAME-conf', options: ['bind', 'ro'] },
+    { destination: '/etc/line', type: 'bind', source: '/srv/line', options: ['bind', 'ro'] },
+  ]
+  const exports = {
+    ...serviceExports(['sh', '-c', 'trap "exit 0" TERM; cat /etc/brought /etc/line; sleep infinity & wait'], {
+      mounts,
+    }),
+    'manifest.json': { version: '1.0', renameFiles: { '/srv/conf': '/srv/$NAME-conf' } },
+    hostfs: { '/srv/conf': 'brought\n' },
+  }
+  const lines = { 'tmpfiles.template': 'f /srv/line 0644 - - - line\n' }
+  const image = await lab.push('brings', busyboxImage({ exports: { ...exports, ...lines } }))
+  await lab.must('install', '--now', image)
+  assert.equal(await lab.inside('brings', 'cat', '/etc/brought', '/etc/line'), 'brought\nline')
+  await lab.must('uninstall', 'brings')
+})
+
 test('a relative --rootfs is meant from where the command runs', async () => {
   await lab.must('install', '--name', 'base', sleeper)
   await lab.shell('cp -a /var/lib/forerun/containers/base.0/rootfs /srv/tree && forerun uninstall base')

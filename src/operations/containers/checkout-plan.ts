@@ -5,6 +5,8 @@ import { type HostLookup, type RootExposure, rootExposures } from '../../bundle/
 import { ForerunError } from '../../errors.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
 import type { Context } from '../context.ts'
+import { requireProgram, sharesFiles } from './existing-root.ts'
+import type { InstallableImage } from './installable-image.ts'
 
 export interface CheckoutPlan {
   readonly method: CheckoutMethod
@@ -22,7 +24,7 @@ export interface CheckoutPlan {
  */
 export function planCheckout(
   { service }: Bundle,
-  wanted: { name: string; checkout: CheckoutMethod; rootfs: string | undefined },
+  wanted: { name: string; checkout: CheckoutMethod; image: Pick<InstallableImage, 'rootfs' | 'tree'> },
   { paths, emit }: Context,
 ): CheckoutPlan | undefined {
   if (service === undefined) return undefined
@@ -31,8 +33,15 @@ export function planCheckout(
   if (reasons.length > 0) {
     emit({ type: 'notice', message: `Nothing keeps ${wanted.name} from changing the store: it ${reasons.join(', ')}` })
   }
-  if (wanted.rootfs !== undefined) {
-    refuseSharedRoot(wanted.rootfs, writableRoot(service) ?? exposures[0]?.reason, [paths.store, paths.containers])
+  const { rootfs, tree } = wanted.image
+  if (rootfs !== undefined) {
+    requireProgram(rootfs, tree, service)
+    const reason = writableRoot(service) ?? exposures[0]?.reason
+    const isOurs = [paths.store, paths.containers].some((place) => rootfs.startsWith(`${host.realPath(place)}/`))
+    if (reason !== undefined && isOurs) {
+      refuseSharedFiles(rootfs, reason, sharesFiles(rootfs, tree, paths.containers))
+      emit({ type: 'notice', message: `${wanted.name} may change '${rootfs}', which is another's too: it ${reason}` })
+    }
     return undefined
   }
   const dangerous = service.mountUnit === undefined ? exposures : exposures.filter(({ way }) => way === 'host')
@@ -51,12 +60,11 @@ function refuseHardLinks(name: string, [exposure]: readonly RootExposure[]): voi
   })
 }
 
-/** The files of a deployment may be those of the store, too. */
-function refuseSharedRoot(rootfs: string, reason: string | undefined, places: readonly string[]): void {
-  const real = host.realPath(rootfs)
-  if (reason === undefined || !places.some((place) => real.startsWith(`${host.realPath(place)}/`))) return
+/** Files that the store has, too, are those of other containers. */
+function refuseSharedFiles(rootfs: string, reason: string, isShared: boolean): void {
+  if (!isShared) return
   throw new ForerunError('rootfs', `'${rootfs}' cannot be the root of a container that ${reason}`, {
-    hint: 'It is not only its own: leave --rootfs out, or copy the folder to another place.',
+    hint: 'Its files are those of the store, too: leave --rootfs out, or copy the folder to another place.',
   })
 }
 

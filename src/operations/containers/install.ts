@@ -99,7 +99,7 @@ export async function install(request: InstallRequest, context: Context): Promis
   const bundle = bundleOf(image, parsed, context)
   // A host without systemd is told so before anything is made that systemd would have to help undo.
   if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
-  const checkout = planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
+  const checkout = planCheckout(bundle, { ...parsed, image }, context)
   const plan = await planInstallation(bundle, image, { ...parsed, checkout, context })
   await using staged = await stageDeployment(plan, context)
   const arrival = arrivalOf(plan, { staged: staged.folder, start: parsed.now, context })
@@ -126,7 +126,7 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   const here = { ...context, paths: { ...context.paths, store: store.path } }
   const image = await installableImage(parsed, here)
   const bundle = bundleOf(image, parsed, here)
-  planCheckout(bundle, { ...parsed, rootfs: image.rootfs }, context)
+  planCheckout(bundle, { ...parsed, image }, context)
   const { name } = parsed
   const view = hostView(name, context)
   const files = planFiles(bundle, image, { name, paths: context.paths, view, emit: () => {} })

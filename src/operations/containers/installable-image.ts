@@ -1,5 +1,5 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ImageFiles } from '../../bundle/image-files.ts'
 import { ForerunError } from '../../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../../image/configuration.ts'
@@ -117,12 +117,14 @@ async function storedRecord(location: ImageLocation, context: Context): Promise<
 }
 
 async function existingTree(folder: string, location: ImageLocation, context: Context): Promise<InstallableImage> {
-  const rootfs = [join(folder, 'rootfs'), folder].map((path) => resolve(path)).find((path) => existsSync(path))
-  if (rootfs === undefined) {
+  // Runtimes refuse a root that is a symbolic link, or lies behind one.
+  const found = [join(folder, 'rootfs'), folder].find((path) => existsSync(path))
+  if (found === undefined) {
     throw new ForerunError('rootfs', `the folder '${folder}' does not exist`, {
       hint: 'Give --rootfs the folder of an unpacked image, or of a deployment.',
     })
   }
+  const rootfs = realpathSync(found)
   const record = await storedRecord(location, context)
   const tree = scanRootfs(rootfs)
   const pathOf = (file: FileNode): Buffer => pathBytes(file.object)
