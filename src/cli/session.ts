@@ -1,14 +1,17 @@
 import { Command, Option } from 'commander'
+import { ForerunError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import type { Context } from '../operations/context.ts'
 import { progress } from './output/progress.ts'
 
-/** What the whole command line says of how to present things. */
+/** What the whole command line says of how to present things; known when the action of a command runs. */
 export interface Session {
   readonly interrupt: AbortSignal
   readonly json: boolean
   readonly debug: boolean
   readonly quiet: boolean
+  /** Questions are answered with yes. */
+  readonly assumeYes: boolean
 }
 
 interface About {
@@ -18,15 +21,38 @@ interface About {
 
 /** A command that only has commands below it. */
 export function groupCommand(name: string, about: About): Command {
-  const examples = about.examples.map((line) => `  ${line}`).join('\n')
-  return new Command(name).description(about.summary).addHelpText('after', `\nExamples:\n${examples}`)
+  return withLeadingOptions(described(name, about))
+}
+
+/** Adds the options that may also stand before the word of a command. */
+export function withLeadingOptions(parent: Command): Command {
+  return withCommonOptions(parent.enablePositionalOptions())
 }
 
 /** A command with the options that every command has. */
 export function command(name: string, about: About): Command {
-  return groupCommand(name, about)
+  return withCommonOptions(described(name, about))
     .addOption(new Option('-q, --quiet', 'print no progress and no notices'))
+    .addOption(new Option('--storage <BACKEND>', 'for scripts of Project Atomic').argParser(checkStorage).hideHelp())
+}
+
+function described(name: string, about: About): Command {
+  const examples = about.examples.map((line) => `  ${line}`).join('\n')
+  return new Command(name).description(about.summary).addHelpText('after', `\nExamples:\n${examples}`)
+}
+
+function withCommonOptions(described: Command): Command {
+  return described
+    .addOption(new Option('-y, --assumeyes', 'answer every question with yes'))
     .addOption(new Option('--debug', 'tell what is done, on standard error'))
+}
+
+/** Project Atomic's tool kept images in ostree or in Docker's storage. Here is one store, which `ostree` means. */
+function checkStorage(backend: string): string {
+  if (backend === 'ostree') return backend
+  throw new ForerunError('usage', `--storage=${backend} is not possible: forerun has one store of its own`, {
+    hint: 'Leave it out, or write --storage=ostree. An image of the Docker daemon is named docker:IMAGE.',
+  })
 }
 
 /** As `command`, for one that has a result. */

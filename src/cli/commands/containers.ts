@@ -74,7 +74,11 @@ function deleteCommand(session: Session): Command {
         session,
         async (context) => {
           const { deleteContainers } = await import('../../operations/containers/delete-containers.ts')
-          return deleteContainers(names, { all: options.all ?? false, force: options.force ?? false }, context)
+          return deleteContainers(
+            names,
+            { all: options.all ?? false, force: options.force ?? session.assumeYes },
+            context,
+          )
         },
         (results) => results.map(({ name }) => name).join('\n'),
       ),

@@ -105,7 +105,6 @@ function addCommand(session: Session): Command {
     .option('-s, --sigstore <URL>', 'as --lookaside')
     .addOption(transportOption())
     .addOption(new Option('--keytype <TYPE>', 'kind of key').choices(['GPGKeys']).default('GPGKeys').hideHelp())
-    .addOption(new Option('-y, --assumeyes', 'nothing is asked').hideHelp())
     .action((scope: string, options: AddOptions) =>
       perform(
         session,

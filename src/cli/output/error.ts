@@ -13,7 +13,7 @@ export interface ErrorPresentation {
  * Prints what a command ends with: on standard error `forerun: MESSAGE`, the details, and a line `hint: HINT` if there is one;
  * with `json`, also `{"error": {"code", "message", "hint", "details"}}` on standard output, where a script reads the result otherwise.
  * The code is `internal`, and the hint to run with `--debug`, for what is no ForerunError: a bug. The stack is printed
- * with `debug` only.
+ * with `debug` only, and not for `usage`.
  *
  * @returns the exit status: 2 for `usage`, 130 for `interrupted`, else 1.
  */
@@ -25,7 +25,7 @@ export function printError(
   stderr.write(`forerun: ${message}\n`)
   for (const line of details) stderr.write(`    ${line}\n`)
   if (hint !== undefined) stderr.write(`hint: ${hint}\n`)
-  if (debug) stderr.write(stackOf(error))
+  if (debug && code !== 'usage') stderr.write(stackOf(error))
   if (json) stdout.write(`${JSON.stringify({ error: { code, message, hint: hint ?? null, details } })}\n`)
   return code === 'usage' ? 2 : code === 'interrupted' ? 130 : 1
 }
