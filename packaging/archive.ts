@@ -43,6 +43,7 @@ export const nodeStart = {
 const launcher = `#!/bin/sh
 # Runs forerun with the Node that lies beside it, also when this file is reached by a symbolic link.
 self=$(readlink -f -- "$0") || exit 127
+export FORERUN_CALLED_AS="$0"
 ${nodeStart.environment.join(' ')} exec "\${self%/*}/node" ${nodeStart.options.join(' ')} "\${self%/*}/forerun.cjs" "$@"
 `
 

@@ -102,7 +102,7 @@ function missingValue(template: Template, values: Values, name: string): Forerun
   const missing = templateVariables(template).filter((variable) => !values.has(variable))
   return new ForerunError(
     'template',
-    `The template file '${template.file}' still contains an unreplaced value for: '${name}'`,
+    `The template file '${template.file}' still contains an unreplaced value for: ''${name}''`,
     { hint: `Set it: ${missing.map((variable) => `--set ${variable}=VALUE`).join(' ')}` },
   )
 }

@@ -1,4 +1,5 @@
-import { readSettings } from '../config/settings.ts'
+import { basename } from 'node:path'
+import { readSettings, type Settings } from '../config/settings.ts'
 import type { Emit } from '../events.ts'
 import { hostPaths } from '../host/paths.ts'
 import type { Context } from '../operations/context.ts'
@@ -9,7 +10,7 @@ import { version } from './version.ts'
 /** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */
 export function wire(options: { emit: Emit; signal: AbortSignal }): Context & AsyncDisposable {
   const { emit, signal } = options
-  const settings = readSettings()
+  const settings = spokenAs(calledAs(), readSettings())
   // Everything that knows of HTTP: loaded only by what looks for images.
   const openImage = () => import('./open-image.ts')
   let connection: Promise<SystemdManager> | undefined
@@ -34,4 +35,14 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
       await manager?.[Symbol.asyncDispose]()
     },
   }
+}
+
+/** The name by which the program was called; its launcher, which starts Node, hands it on. */
+function calledAs(): string {
+  return basename(process.env.FORERUN_CALLED_AS ?? process.argv[1] ?? '')
+}
+
+/** Scripts that call `atomic` look for that tool's words. */
+function spokenAs(name: string, settings: Settings): Settings {
+  return name === 'atomic' ? { ...settings, output: { ...settings.output, backend: 'ostree' } } : settings
 }

@@ -26,7 +26,13 @@ export interface Settings {
     readonly parallelLayers: number
   }
   readonly limits: LayerLimits
+  readonly output: {
+    /** What lists call that which keeps containers. Scripts of Project Atomic's tool look for `ostree`. */
+    readonly backend: (typeof backends)[number]
+  }
 }
+
+const backends = ['forerun', 'ostree'] as const
 
 /**
  * Reads `/usr/lib/forerun/forerun.conf`, `/etc/forerun/forerun.conf` and `/etc/forerun/forerun.conf.d/*.conf` in the order
@@ -53,6 +59,7 @@ function defaults(): Draft {
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: timeouts(60_000), parallelLayers: 3 },
     limits: { ...defaultLayerLimits },
+    output: { backend: 'forerun' },
   }
 }
 
@@ -149,4 +156,5 @@ const sections: Record<string, Keys> = {
       size((value, { limits }: Draft) => (limits[limit] = value)),
     ]),
   ),
+  output: { backend: oneOf(backends, (value, { output }: Draft) => (output.backend = value)) },
 }

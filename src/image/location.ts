@@ -1,5 +1,12 @@
 import { ForerunError } from '../errors.ts'
-import { formatReference, isShortName, parseReference, type Reference, shownWords } from './reference.ts'
+import {
+  formatReference,
+  isShortName,
+  parseReference,
+  type Reference,
+  repositoryName,
+  shownWords,
+} from './reference.ts'
 
 /** Where an image is, in the spelling of containers-transports(5); `docker` is a registry. */
 export type ImageLocation =
@@ -72,6 +79,15 @@ export function formatLocation(location: ImageLocation): string {
     default:
       return `${location.transport}:${location.path}${location.image === undefined ? '' : `:${location.image}`}`
   }
+}
+
+/** The repository as words named it, without its tag: short where they were. undefined where a repository is not what they named. */
+export function spelledRepository(location: ImageLocation): string | undefined {
+  if (location.transport === 'docker') {
+    return location.shortName?.replace(/[@:].*$/, '') ?? repositoryName(location.reference)
+  }
+  if (location.transport !== 'docker-daemon') return undefined
+  return /^[a-z0-9][a-z0-9._/-]*(?::[\w.-]+)?$/.test(location.image) ? location.image.replace(/:.*$/, '') : undefined
 }
 
 /**

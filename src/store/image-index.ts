@@ -14,6 +14,8 @@ export interface ImageRecord {
   readonly id: Digest
   /** Full names: `docker.io/library/etcd:3.5`. None: the image is dangling. */
   readonly names: readonly string[]
+  /** How words named the repository of a full name, without the tag; see `spellingsOf`. Stores of 0.1 do not have it. */
+  readonly spellings?: Readonly<Record<string, readonly string[]>> | undefined
   /** Uncompressed layers, base first. */
   readonly diffIds: readonly Digest[]
   /** Bytes of all layers as they were transferred. */
@@ -51,6 +53,7 @@ const indexSchema = v.object({
       manifest: digestSchema,
       id: digestSchema,
       names: v.array(v.string()),
+      spellings: v.optional(v.record(v.string(), v.array(v.string()))),
       diffIds: v.array(digestSchema),
       transferSize: v.number(),
       treeSize: v.number(),

@@ -267,7 +267,7 @@ for (const [file, text, error] of [
   [
     '/exports/config.json.template',
     '{"a": $NOVALUE}',
-    { code: 'template', message: /unreplaced value for: 'NOVALUE'$/ },
+    { code: 'template', message: /unreplaced value for: ''NOVALUE''$/ },
   ],
   ['/exports/config.json.template', '{"a": "$"}', { code: 'template', message: /line 1, column 8$/ }],
   ['/exports/service.template', 'ExecStart=$(date)', { code: 'template', message: /'\/exports\/service\.template'/ }],

@@ -60,10 +60,10 @@ test('installed templates are rendered, found by their path before renaming, and
 
 test('a variable without value in a template or in a new name is named with its file', () => {
   assert.throws(() => plan({ 'etc/x': '$ABSENT' }, { installedFilesTemplate: ['/etc/x'] }), {
-    message: "The template file '/exports/hostfs/etc/x' still contains an unreplaced value for: 'ABSENT'",
+    message: "The template file '/exports/hostfs/etc/x' still contains an unreplaced value for: ''ABSENT''",
   })
   assert.throws(() => paths({ 'etc/x': '' }, { '/etc/x': '/etc/$ABSENT' }), {
-    message: "The template file '/exports/manifest.json' still contains an unreplaced value for: 'ABSENT'",
+    message: "The template file '/exports/manifest.json' still contains an unreplaced value for: ''ABSENT''",
   })
 })
 

@@ -51,7 +51,7 @@ for (const [text, line, column] of [
 test('a variable without value stops the rendering and is named, and the hint names them all', () => {
   assert.throws(() => render('$NAME $PORT ${TOKEN}'), {
     code: 'template',
-    message: "The template file '/exports/service.template' still contains an unreplaced value for: 'PORT'",
+    message: "The template file '/exports/service.template' still contains an unreplaced value for: ''PORT''",
     hint: 'Set it: --set PORT=VALUE --set TOKEN=VALUE',
   })
 })

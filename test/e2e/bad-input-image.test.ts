@@ -20,7 +20,7 @@ const configuration = serviceExports(['sleep', 'infinity'])['config.json.templat
 const faults: Record<string, [Exports, Omit<Complaint, 'pulled'>]> = {
   'a variable without a value': [
     { 'service.template': '[Unit]\nDescription=$COLOUR\n[Service]\nExecStart=$EXEC_START\n' },
-    { code: 'template', message: /service\.template.*unreplaced value for: 'COLOUR'/, hint: /--set COLOUR=/ },
+    { code: 'template', message: /service\.template.*unreplaced value for: ''COLOUR''/, hint: /--set COLOUR=/ },
   ],
   "a stray '$'": [
     { 'service.template': '[Unit]\nDescription=costs 5$ or so\n' },

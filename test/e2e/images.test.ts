@@ -109,7 +109,10 @@ test('info tells the labels and the variables with and without a default', async
   const { stdout } = await lab.must('images', 'info', reference)
   assert.match(stdout, /^atomic\.summary: a service$/m)
   assert.match(stdout, /^Template variables with default value, but overridable with --set:\nGIVEN: here$/m)
-  assert.match(stdout, /^Template variables that has no default value, and must be set with --set:\nWANTED$/m)
+  assert.match(
+    stdout,
+    /^Template variables that has no default value, and must be set with --set:\nWANTED: \{DEF_VALUE\}$/m,
+  )
   const { json } = await lab.must<ImageInspection>('images', 'info', '--json', service.imageIds[0]?.slice(7, 15) ?? '')
   assert.deepEqual([json.variables, json.required, json.names], [{ GIVEN: 'here' }, ['WANTED'], [reference]])
 })

@@ -14,7 +14,14 @@ export function containersCommand(session: Session): Command {
     .addCommand(deleteCommand(session))
 }
 
-const keys = ['container', 'image', 'command', 'created', 'state', 'runtime', 'backend']
+const keys = ['container', 'image', 'command', 'created', 'state', 'runtime', 'backend', 'type', 'repo']
+
+/** What filters compare. Project Atomic's tool had containers of ostree and of Docker; those of ostree are what these are. */
+function filtered(row: ContainerRow): Record<string, string | string[]> {
+  const { container, image, command, created, state, runtime } = row
+  const backend = ['forerun', 'ostree']
+  return { container, image, command, created: `${created}`, state, runtime, backend, type: backend, repo: image }
+}
 
 function listCommand(session: Session): Command {
   const list = resultCommand('list', {
@@ -35,7 +42,7 @@ function listCommand(session: Session): Command {
       async (context) => {
         const { listContainers } = await import('../../operations/containers/list-containers.ts')
         const rows = await listContainers(context)
-        return rows.filter((row) => (options.all || row.state === 'running') && matches({ ...row }, options.filter))
+        return rows.filter((row) => (options.all || row.state === 'running') && matches(filtered(row), options.filter))
       },
       (rows) => (session.quiet ? rows.map(({ container }) => container).join('\n') : table(rows, options)),
     ),

@@ -30,9 +30,12 @@ export function filters(keys: readonly string[]): (value: string, before: Filter
   }
 }
 
-/** Whether every filter's value is a part of the row's value of that key. */
-export function matches(row: Readonly<Record<string, unknown>>, wanted: readonly Filter[] | undefined): boolean {
-  return (wanted ?? []).every(({ key, value }) => String(row[key]).includes(value))
+/** Whether every filter's value is a part of one of the row's values of that key. */
+export function matches(
+  row: Readonly<Record<string, string | readonly string[]>>,
+  wanted: readonly Filter[] | undefined,
+): boolean {
+  return (wanted ?? []).every(({ key, value }) => [row[key] ?? []].flat().some((text) => text.includes(value)))
 }
 
 /** What the lists have in common. */

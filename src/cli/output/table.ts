@@ -1,7 +1,7 @@
 import { printable } from './printable.ts'
 
 /**
- * Aligned columns, three spaces apart; no line ends in spaces, and none in a line break. A row may have fewer cells than
+ * Aligned columns, two spaces apart; no line ends in spaces, and none in a line break. A row may have fewer cells than
  * there are headings. Without rows and heading the text is empty.
  */
 export function formatTable(
@@ -17,7 +17,7 @@ export function formatTable(
 
 function alignedLine(cells: readonly string[], widths: readonly number[]): string {
   const padded = cells.map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - displayWidth(cell))))
-  return padded.join('   ').trimEnd()
+  return padded.join('  ').trimEnd()
 }
 
 /** Letters with their accents count as one; good enough for what images are called. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ImageFiles } from '../../bundle/image-files.ts'
 import { ForerunError } from '../../errors.ts'
 import { type ImageConfiguration, parseImageConfiguration } from '../../image/configuration.ts'
-import { formatFullLocation, type ImageLocation, parseLocation } from '../../image/location.ts'
+import { formatFullLocation, type ImageLocation, parseLocation, spelledRepository } from '../../image/location.ts'
 import { parsePlatform, runsOn } from '../../image/platform.ts'
 import { formatReference } from '../../image/reference.ts'
 import { findImages, openImage, type WholeImage, wholeImage } from '../../store/image.ts'
@@ -74,7 +74,11 @@ function installable({ record, image }: FoundImage, { paths: { store } }: Contex
 }
 
 async function pulledImage({ location, sourceOptions }: Wanted, context: Context): Promise<FoundImage> {
-  const { record, stored } = await pullImage(location, sourceOptions, context)
+  const { record, stored } = await pullImage(
+    location,
+    { ...sourceOptions, spelling: spelledRepository(location) },
+    context,
+  )
   const image = wholeImage(context.paths.store, record, stored)
   if (image === undefined) throw new Error(`${record.manifest} was pulled and is not whole`)
   return { record, image }

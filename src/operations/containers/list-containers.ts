@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import type { Settings } from '../../config/settings.ts'
 import { unitName } from '../../host/paths.ts'
 import { type DamagedDeployment, type Deployment, surveyDeployments } from '../../store/deployment.ts'
 import type { UnitState } from '../../systemd/manager.ts'
@@ -18,7 +19,8 @@ export interface ContainerRow {
   readonly state: ContainerState
   /** Why it is in that state: what systemd says of a service that failed or is restarted; else empty. */
   readonly detail: string
-  readonly backend: 'forerun'
+  /** What the setting calls it. */
+  readonly backend: Settings['output']['backend']
   readonly runtime: string
 }
 
@@ -60,15 +62,15 @@ async function row(deployment: Deployment, unit: UnitState | undefined, context:
     created: info.created,
     state,
     detail: state === 'failed' || state === 'restarting' ? await whyNotUp(unitName(name), context) : '',
-    backend: 'forerun',
+    backend: context.settings.output.backend,
     runtime: info.runtime,
   }
 }
 
-function damagedRow({ name, problem }: DamagedDeployment, { emit }: Context): ContainerRow {
+function damagedRow({ name, problem }: DamagedDeployment, { settings, emit }: Context): ContainerRow {
   emit({ type: 'notice', message: `${name}: ${problem.message}` })
   const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '' }
-  return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: 'forerun' }
+  return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: settings.output.backend }
 }
 
 function stateOf(unit: UnitState | undefined): ContainerState {

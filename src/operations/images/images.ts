@@ -1,17 +1,21 @@
 import { ForerunError } from '../../errors.ts'
-import { formatReference, parseReference, repositoryName } from '../../image/reference.ts'
+import { spelledRepository } from '../../image/location.ts'
+import { formatReference, isShortName, parseReference, repositoryName } from '../../image/reference.ts'
 import { allDeploymentFolders, readInfo } from '../../store/deployment.ts'
 import { openImage, type StoredImage } from '../../store/image.ts'
 import { type ImageRecord, readImageIndex, writeImageIndex } from '../../store/image-index.ts'
+import { nameImage, spelledName, spellingsOf, withoutName } from '../../store/image-names.ts'
 import { pruneStore } from '../../store/prune.ts'
 import type { Context } from '../context.ts'
 import { lockHost, lockStore } from '../lock-host.ts'
 import { namedImage } from '../lookup/named-image.ts'
 
-/** A row of `images list`: an image under one of its names, or without one. */
+/** A row of `images list`: an image under one of its names, as that was given, or without one. */
 export interface ImageRow {
   /** `docker.io/library/etcd`, or `<none>`. */
   readonly repository: string
+  /** The same as it was written when the image was pulled or tagged: `etcd`. */
+  readonly repo: string
   readonly tag: string
   readonly id: string
   readonly manifest: string
@@ -33,18 +37,31 @@ export function listImages(options: { all: boolean }, context: Context): ImageRo
   const index = readImageIndex(store)
   const images = index
     .flatMap((record) => {
-      const names = record.names.length === 0 ? [undefined] : record.names
-      return names.map((name) => imageRow(openImage(store, record), name, used.has(record.manifest)))
+      const image = openImage(store, record)
+      const inUse = used.has(record.manifest)
+      if (record.names.length === 0) return [imageRow(image, undefined, inUse)]
+      return record.names.flatMap((name) =>
+        spellingsOf(record, name).map((repo) => imageRow(image, { name, repo }, inUse)),
+      )
     })
-    .sort((a, b) => (`${a.repository}:${a.tag}` < `${b.repository}:${b.tag}` ? -1 : 1))
+    .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
   return options.all ? [...images, ...layerRows(index, used)] : images
 }
 
-function imageRow({ record, configuration }: StoredImage, name: string | undefined, inUse: boolean): ImageRow {
-  const reference = name === undefined ? undefined : parseReference(name)
+function sortKey({ repository, tag, repo }: ImageRow): string {
+  return `${repository}:${tag} ${repo}`
+}
+
+function imageRow(
+  { record, configuration }: StoredImage,
+  given: { name: string; repo: string } | undefined,
+  inUse: boolean,
+): ImageRow {
+  const reference = given && parseReference(given.name)
   const { labels } = configuration.config
   return {
     repository: reference === undefined ? '<none>' : repositoryName(reference),
+    repo: given?.repo ?? '<none>',
     tag: reference?.tag ?? '<none>',
     id: record.id,
     manifest: record.manifest,
@@ -52,7 +69,7 @@ function imageRow({ record, configuration }: StoredImage, name: string | undefin
     size: record.treeSize,
     type: labelOf(labels, 'atomic.type') ?? '',
     inUse,
-    dangling: name === undefined,
+    dangling: given === undefined,
     labels,
   }
 }
@@ -61,6 +78,7 @@ function layerRows(index: readonly ImageRecord[], used: ReadonlyMap<string, stri
   const holders = new Map(index.flatMap((record) => record.diffIds.map((diffId) => [diffId, record] as const)))
   return [...holders].map(([diffId, { manifest }]) => ({
     repository: '<none>',
+    repo: '<none>',
     tag: '<none>',
     id: diffId,
     manifest,
@@ -94,10 +112,9 @@ export async function tagImage(words: string, name: string, context: Context): P
     })
   }
   const full = formatReference(reference)
-  const index = readImageIndex(context.paths.store).map((record) => {
-    const names = record.names.filter((other) => other !== full)
-    return { ...record, names: record.manifest === image.manifest ? [...names, full] : names }
-  })
+  const shortName = isShortName(name) ? name : undefined
+  const spelling = spelledRepository({ transport: 'docker', reference, shortName })
+  const index = nameImage(readImageIndex(context.paths.store), image.manifest, { name: full, spelling })
   writeImageIndex(context.paths.store, index)
   return { name: full, id: image.id }
 }
@@ -110,7 +127,8 @@ export interface DeleteImagesResult {
 }
 
 /**
- * Takes names away; an image that has no other name goes, and what only it used. By id, all its names go. `force` takes
+ * Takes names away; an image that has no other name goes, and what only it used. By id, all its names go; of a name that was
+ * given in several ways, the one that is written here. `force` takes
  * also the last name of an image that containers use, which goes with the last of them at the next `pruneImages`.
  *
  * @throws ForerunError `image-not-found`, `image-in-use`; nothing has then been removed.
@@ -127,14 +145,14 @@ export async function deleteImages(
   const untagged: string[] = []
   let index = readImageIndex(store)
   for (const word of words) {
-    const { record: image, name } = namedImage(word, context)
-    const going = name === undefined ? image.names : [name]
-    untagged.push(...going)
-    index = index.map((record) =>
-      record.manifest === image.manifest
-        ? { ...record, names: record.names.filter((other) => !going.includes(other)) }
-        : record,
+    const { record: image, name, spelling } = namedImage(word, context)
+    const before = index.find(({ manifest }) => manifest === image.manifest) ?? image
+    const after = (name === undefined ? before.names : [name]).reduce(
+      (record, going) => withoutName(record, going, name === undefined ? undefined : spelling),
+      before,
     )
+    index = index.map((record) => (record === before ? after : record))
+    untagged.push(...takenNames(before, after))
   }
   const targets = new Set(words.map((word) => requireImage(word, context).manifest))
   const gone = index.filter(({ manifest, names }) => targets.has(manifest) && names.length === 0)
@@ -151,6 +169,17 @@ export async function deleteImages(
   )
   pruneStore(store)
   return { untagged, deleted: gone.filter(({ manifest }) => !used.has(manifest)).map(({ id }) => id) }
+}
+
+/** Full names that are gone, and of those that stay, the ways in which they were given. */
+function takenNames(before: ImageRecord, after: ImageRecord): string[] {
+  return before.names.flatMap((name) => {
+    if (!after.names.includes(name)) return [name]
+    const left = spellingsOf(after, name)
+    return spellingsOf(before, name).flatMap((spelling) =>
+      left.includes(spelling) ? [] : [spelledName(name, spelling)],
+    )
+  })
 }
 
 /**

@@ -54,7 +54,11 @@ function namesOf(word: string, context: Context): readonly string[] {
 async function updateName(name: string, options: SourceOptions, context: Context): Promise<UpdatedImage> {
   const { record } = namedImage(name, context)
   const left = registryNames(record).find((candidate) => candidate.name === name)?.left
-  if (left !== undefined) return { name, outcome: 'left', reason: left }
+  if (left !== undefined) {
+    // The word is one that scripts look for.
+    context.emit({ type: 'notice', message: `${name}: skipping, ${left}` })
+    return { name, outcome: 'left', reason: left }
+  }
   try {
     const pulled = await pullImage(parseLocation(name), { ...platformOf(record, context), ...options }, context)
     const from = record.manifest

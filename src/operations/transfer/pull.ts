@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { ForerunError } from '../../errors.ts'
 import { isFullDisk, namingFullDisk } from '../../host/full-disk.ts'
-import { formatFullLocation, type ImageLocation, parseLocation } from '../../image/location.ts'
+import { formatFullLocation, type ImageLocation, parseLocation, spelledRepository } from '../../image/location.ts'
 import { type ImageRecord, readImageIndex, writeBlob, writeImageIndex } from '../../store/image-index.ts'
+import { nameImage } from '../../store/image-names.ts'
 import { type StoredLayers, writeLayerTree } from '../../store/layer-tree.ts'
 import { keepPartialBlob, removePartialBlob, removePartialBlobs } from '../../store/partial-blob.ts'
 import { openStaging } from '../../store/staging.ts'
@@ -21,7 +22,7 @@ export interface PulledImage extends ImageRecord {
 export async function pull(image: string, options: SourceOptions, context: Context): Promise<PulledImage> {
   const location = parseLocation(image)
   using _lock = await lockStore(`pull ${image}`, 'exclusive', context)
-  return (await pullImage(location, options, context)).record
+  return (await pullImage(location, { ...options, spelling: spelledRepository(location) }, context)).record
 }
 
 export interface Pull {
@@ -30,12 +31,17 @@ export interface Pull {
   readonly stored: StoredLayers
 }
 
+type PullOptions = SourceOptions & {
+  /** How a user's words named the repository; undefined where no user named it. */
+  readonly spelling?: string | undefined
+}
+
 /**
  * As `pull`, for a caller that holds the lock. All or nothing: every layer has been verified (size, digest, diff id)
  * before the first object is visible, and the name comes last. Of a pull that was cut short, what it received is kept
  * for the next one.
  */
-export async function pullImage(location: ImageLocation, options: SourceOptions, context: Context): Promise<Pull> {
+export async function pullImage(location: ImageLocation, options: PullOptions, context: Context): Promise<Pull> {
   try {
     return await pullWhole(location, options, context)
   } catch (error) {
@@ -43,17 +49,18 @@ export async function pullImage(location: ImageLocation, options: SourceOptions,
   }
 }
 
-async function pullWhole(location: ImageLocation, options: SourceOptions, context: Context): Promise<Pull> {
+async function pullWhole(location: ImageLocation, options: PullOptions, context: Context): Promise<Pull> {
   await using found = await findImage(location, options, context)
   const { image } = found
+  const { spelling } = options
   const layers = image.manifest.layers.map(({ digest, size }) => ({ digest, size }))
   context.emit({ type: 'image-resolved', reference: image.reference, digest: image.digest, layers })
   const keep = found.source.isRemote || context.settings.store.keepBlobs
-  const { record, stored } = await importImage(found, { keep, context }).catch((error: unknown) => {
+  const { record, stored } = await importImage(found, { keep, spelling, context }).catch((error: unknown) => {
     if (!isCutShort(error)) forgetPartialBlobs(image, context)
     if (!keep || !isFullDisk(error)) throw error
     context.emit({ type: 'notice', message: 'The disk is full; trying again without keeping what is received' })
-    return importImage(found, { keep: false, context })
+    return importImage(found, { keep: false, spelling, context })
   })
   forgetPartialBlobs(image, context)
   return { record: { ...record, name: image.reference }, stored }
@@ -61,7 +68,7 @@ async function pullWhole(location: ImageLocation, options: SourceOptions, contex
 
 async function importImage(
   { location, image, acceptance, source }: FoundImage,
-  { keep, context }: { keep: boolean; context: Context },
+  { keep, spelling, context }: { keep: boolean; spelling: string | undefined; context: Context },
 ): Promise<{ record: ImageRecord; stored: StoredLayers }> {
   const { store } = context.paths
   const keepBlobs = keep && context.settings.store.keepBlobs
@@ -73,7 +80,7 @@ async function importImage(
   for (const [diffId, tree] of layers.trees) writeLayerTree(store, diffId, tree)
   writeBlob(store, image.digest, image.bytes)
   writeBlob(store, image.manifest.config.digest, image.configurationBytes)
-  const record = enterImage(store, image, { location, acceptance, treeSize: layers.size })
+  const record = enterImage(store, image, { location, acceptance, spelling, treeSize: layers.size })
   return { record, stored: layers.stored }
 }
 
@@ -102,14 +109,20 @@ function forgetPartialBlobs(image: ResolvedImage, { paths: { store } }: Context)
 function enterImage(
   store: string,
   image: ResolvedImage,
-  { location, acceptance, treeSize }: Pick<FoundImage, 'location' | 'acceptance'> & { treeSize: number },
+  {
+    location,
+    acceptance,
+    spelling,
+    treeSize,
+  }: Pick<FoundImage, 'location' | 'acceptance'> & { spelling: string | undefined; treeSize: number },
 ): ImageRecord {
   const index = readImageIndex(store)
   const before = index.find(({ manifest }) => manifest === image.digest)
   const record: ImageRecord = {
     manifest: image.digest,
     id: image.manifest.config.digest,
-    names: [...new Set([...(before?.names ?? []), image.reference])],
+    names: before?.names ?? [],
+    spellings: before?.spellings,
     diffIds: image.configuration.diffIds,
     transferSize: image.manifest.layers.reduce((sum, { size }) => sum + size, 0),
     treeSize,
@@ -117,9 +130,8 @@ function enterImage(
     origins: [...new Set([originOf(location), ...(before?.origins ?? [])])],
     accepted: [...new Set([acceptance, ...(before?.accepted ?? [])])].filter((one) => one !== undefined),
   }
-  const others = index
-    .filter(({ manifest }) => manifest !== record.manifest)
-    .map((other) => ({ ...other, names: other.names.filter((name) => name !== image.reference) }))
-  writeImageIndex(store, [...others, record])
-  return record
+  const others = index.filter(({ manifest }) => manifest !== record.manifest)
+  const named = nameImage([...others, record], record.manifest, { name: image.reference, spelling })
+  writeImageIndex(store, named)
+  return named.at(-1) ?? record
 }

@@ -10,20 +10,18 @@ test('columns are aligned, and no line ends in spaces', () => {
   ]
   assert.equal(
     formatTable(['', 'NAME', 'TAG'], rows, { heading: true }),
-    ['    NAME                       TAG', '>   etcd                       3.5', '    flannel-with-a-long-name'].join(
-      '\n',
-    ),
+    ['   NAME                      TAG', '>  etcd                      3.5', '   flannel-with-a-long-name'].join('\n'),
   )
 })
 
 test('without a heading there are rows alone, which may be none', () => {
-  assert.equal(formatTable(['NAME', 'TAG'], [['a', 'b']], { heading: false }), 'a   b')
+  assert.equal(formatTable(['NAME', 'TAG'], [['a', 'b']], { heading: false }), 'a  b')
   assert.equal(formatTable(['NAME'], [], { heading: false }), '')
-  assert.equal(formatTable(['NAME', 'TAG'], [], { heading: true }), 'NAME   TAG')
+  assert.equal(formatTable(['NAME', 'TAG'], [], { heading: true }), 'NAME  TAG')
 })
 
 test('a cell never breaks its line', () => {
-  assert.equal(formatTable(['A', 'B'], [['x\ny', '\x1b[31mz']], { heading: false }), 'x y   z')
+  assert.equal(formatTable(['A', 'B'], [['x\ny', '\x1b[31mz']], { heading: false }), 'x y  z')
 })
 
 test('sizes have three digits and powers of 1000', () => {

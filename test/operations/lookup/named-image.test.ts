@@ -66,3 +66,19 @@ test('words that several images end in are refused, and all are told', () => {
     message: /beginning of the ids of 2 images/,
   })
 })
+
+test('a name as it was given is found whatever its place is called, and before what the words would name now', () => {
+  using place = scratch()
+  const context = contextIn(place.path, countedSource(assembleImage([])))
+  const sizes = { diffIds: [], transferSize: 0, treeSize: 0, pulled: 0, origins: [], accepted: [] }
+  const given = 'quay.io/team/tools:latest'
+  writeImageIndex(context.paths.store, [
+    { ...sizes, manifest: digest('a0'), id: digest('b0'), names: ['docker.io/library/box:latest'] },
+    { ...sizes, manifest: digest('a1'), id: digest('b1'), names: [given], spellings: { [given]: ['box'] } },
+  ])
+  const meant = (words: string) => namedImage(words, context)
+  assert.deepEqual([meant('box').name, meant('box').spelling], [given, 'box'])
+  assert.equal(meant('box:latest').name, given)
+  assert.equal(meant('docker.io/library/box').name, 'docker.io/library/box:latest')
+  assert.equal(meant('tools').name, given)
+})

@@ -34,13 +34,21 @@ function describe(image: ImageInspection): string {
     `Size: ${formatSize(image.size)} in ${layerCount(image.layers.length)}`,
     ...pairs(image.labels),
     ...section('Template variables with default value, but overridable with --set:', pairs(image.variables)),
-    ...section('Template variables that has no default value, and must be set with --set:', image.required),
+    ...section(
+      'Template variables that has no default value, and must be set with --set:',
+      image.required.map(withoutDefault),
+    ),
     ...(image.fetched === undefined ? [] : ['', fetchedLine(image.fetched, image.layers.length)]),
   ].join('\n')
 }
 
 function pairs(values: Readonly<Record<string, string>>): string[] {
   return Object.entries(values).map(([key, value]) => `${printable(key)}: ${printable(value)}`)
+}
+
+/** As Project Atomic's tool wrote it, and scripts look for it. */
+function withoutDefault(variable: string): string {
+  return `${variable}: {DEF_VALUE}`
 }
 
 function section(heading: string, lines: readonly string[]): string[] {

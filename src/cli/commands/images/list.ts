@@ -17,7 +17,8 @@ export function listCommand(session: Session): Command {
         session,
         async (context) => {
           const { listImages } = await import('../../../operations/images/images.ts')
-          return listImages({ all: options.all ?? false }, context).filter((row) => matches({ ...row }, options.filter))
+          const rows = listImages({ all: options.all ?? false }, context)
+          return rows.map(listed).filter((row) => matches(filtered(row), options.filter))
         },
         (rows) => {
           const shownId = (row: ImageRow): string => (options.trunc ? row.id.slice(7, 19) : row.id)
@@ -27,14 +28,30 @@ export function listCommand(session: Session): Command {
   )
 }
 
-const keys = ['repository', 'tag', 'id', 'created', 'size', 'type', 'inUse', 'dangling']
+/** With a key that scripts of Project Atomic's tool read: the size as a text. */
+type ListedImage = ImageRow & { readonly virtual_size: string }
+
+function listed(row: ImageRow): ListedImage {
+  return { ...row, virtual_size: formatSize(row.size) }
+}
+
+const keys = ['repo', 'repository', 'image', 'tag', 'id', 'created', 'size', 'type', 'backend', 'inUse', 'dangling']
+
+/** What filters compare. To scripts of Project Atomic's tool all that is stored is of the type `ostree`. */
+function filtered(row: ListedImage): Record<string, string | string[]> {
+  const { repo, repository, tag, id, created, size, type, inUse, dangling, virtual_size } = row
+  const names = { repo: [repo, repository], repository, image: [`${repo}:${tag}`, `${repository}:${tag}`], tag }
+  const sizes = [`${size}`, virtual_size]
+  const kinds = { type: [type, 'ostree'], backend: ['forerun', 'ostree'] }
+  return { ...names, ...kinds, id, created, size: sizes, inUse: `${inUse}`, dangling: `${dangling}` }
+}
 
 const headings = ['', 'REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'VIRTUAL SIZE', 'TYPE']
 
 function table(rows: readonly ImageRow[], options: { heading: boolean; shownId: (row: ImageRow) => string }): string {
   const cells = rows.map((row) => [
     row.inUse ? '>' : row.dangling ? '*' : '',
-    row.repository,
+    row.repo,
     row.tag,
     options.shownId(row),
     row.created === '' ? '' : age(Date.parse(row.created) / 1000),
