@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { ForerunError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import type { Context } from '../operations/context.ts'
+import { printableJson } from './output/printable.ts'
 import { progress } from './output/progress.ts'
 
 /** What the whole command line says of how to present things; known when the action of a command runs. */
@@ -83,7 +84,7 @@ export async function perform<Result>(
   try {
     const result = await operation(context)
     shown.end()
-    const text = session.json ? JSON.stringify(result, undefined, 2) : describe(result)
+    const text = session.json ? printableJson(result) : describe(result)
     if (text !== '') await write(`${text}\n`)
   } finally {
     shown.end()

@@ -13,6 +13,10 @@ export interface Settings {
     readonly keepBlobs: boolean
   }
   readonly containers: { readonly path: string; readonly checkout: CheckoutMethod }
+  readonly install: {
+    /** Whether an image may have power over the host by its host files. `ask`: whoever sits at a terminal; others may. */
+    readonly acceptPrivileges: (typeof acceptances)[number]
+  }
   readonly service: {
     /** Milliseconds that a service that was started has to stay up. */
     readonly settle: number
@@ -32,6 +36,7 @@ export interface Settings {
   }
 }
 
+const acceptances = ['ask', 'yes', 'no'] as const
 const backends = ['forerun', 'ostree'] as const
 
 /**
@@ -55,6 +60,7 @@ function defaults(): Draft {
   return {
     store: { path: '/var/lib/forerun/store', keepBlobs: false },
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
+    install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: timeouts(60_000), parallelLayers: 3 },
@@ -156,5 +162,8 @@ const sections: Record<string, Keys> = {
       size((value, { limits }: Draft) => (limits[limit] = value)),
     ]),
   ),
+  install: {
+    'accept-privileges': oneOf(acceptances, (value, { install }: Draft) => (install.acceptPrivileges = value)),
+  },
   output: { backend: oneOf(backends, (value, { output }: Draft) => (output.backend = value)) },
 }

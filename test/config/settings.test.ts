@@ -23,9 +23,12 @@ test('without files there are defaults', () => {
   assert.deepEqual(readSettings({ root }), {
     store: { path: '/var/lib/forerun/store', keepBlobs: false },
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
+    install: { acceptPrivileges: 'ask' },
+    service: { settle: 2000 },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: { connect: 10_000, headers: 60_000, idle: 60_000 }, parallelLayers: 3 },
     limits: defaultLayerLimits,
+    output: { backend: 'forerun' },
   })
 })
 
@@ -40,6 +43,10 @@ keep-blobs = Yes
 [containers]
 path="/srv/con tainers"
 checkout=copy
+[install]
+accept-privileges=no
+[service]
+settle=0.5
 [runtime]
 path=/usr/bin/crun
 [registry]
@@ -58,11 +65,15 @@ extended-header-size=64k
 xattrs=3
 xattr-size=1K
 compression-ratio=50
+[output]
+backend=ostree
 `,
   )
   assert.deepEqual(readSettings({ root }), {
     store: { path: '/srv/store', keepBlobs: true },
     containers: { path: '/srv/con tainers', checkout: 'copy' },
+    install: { acceptPrivileges: 'no' },
+    service: { settle: 500 },
     runtime: { path: '/usr/bin/crun' },
     registry: { retries: 0, timeouts: { connect: 2500, headers: 2500, idle: 2500 }, parallelLayers: 8 },
     limits: {
@@ -78,6 +89,7 @@ compression-ratio=50
       xattrSize: 1024,
       compressionRatio: 50,
     },
+    output: { backend: 'ostree' },
   })
 })
 

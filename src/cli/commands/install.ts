@@ -1,7 +1,11 @@
 import { type Command, Option } from 'commander'
+import type { HostFileView } from '../../operations/containers/host-files.ts'
 import type { InstallRequest, InstallResult } from '../../operations/containers/install.ts'
 import type { SourceOptions } from '../../operations/context.ts'
 import { type CheckoutMethod, checkoutMethods } from '../../tree/checkout-method.ts'
+import { acceptPower } from '../accept-power.ts'
+import { hostFileLine } from '../output/host-file-line.ts'
+import { printable, printableText } from '../output/printable.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { collect, withPlatformOption, withSourceOptions } from './options.ts'
 
@@ -16,6 +20,7 @@ interface Options extends SourceOptions {
   display?: boolean
   now?: boolean
   overrideUnit?: boolean
+  acceptPrivileges?: boolean
   systemPackage: InstallRequest['systemPackage']
 }
 
@@ -52,6 +57,7 @@ export function installCommand(session: Session): Command {
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .option('--override-unit', 'take the place of a unit that the host has under that name')
+    .option('--accept-privileges', 'take host files that give power over the host, without a question')
     .addOption(
       new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
         .choices(['auto', 'build', 'no', 'yes'])
@@ -63,7 +69,9 @@ export function installCommand(session: Session): Command {
       session,
       async (context) => {
         const { install } = await import('../../operations/containers/install.ts')
-        return install({ ...options, image }, context)
+        const { acceptPrivileges: accepted = false, ...request } = options
+        const asked = (files: readonly HostFileView[]) => acceptPower(files, { accepted, session, context })
+        return install({ ...request, image, acceptPower: asked }, context)
       },
       describe,
     ),
@@ -71,10 +79,26 @@ export function installCommand(session: Session): Command {
 }
 
 function describe(result: InstallResult): string {
-  if (result.outcome === 'displayed') return result.files.map(({ path, content }) => `# ${path}\n${content}`).join('\n')
   if (result.outcome === 'present') return `${result.name} already present`
-  if (!result.service) return `Installed the files of ${result.image} as ${result.name}.`
-  return `Installed ${result.image} as ${result.name}. ${whenItRuns(result)}`
+  if (result.outcome === 'displayed') return displayed(result)
+  const image = printable(result.image)
+  const told = result.service
+    ? `Installed ${image} as ${result.name}. ${whenItRuns(result)}`
+    : `Installed the files of ${image} as ${result.name}.`
+  if (result.hostFiles.length === 0) return told
+  return [told, 'Files on the host:', ...result.hostFiles.map(hostFileLine)].join('\n')
+}
+
+/** Each file under a heading; host files with a second one that tells mode, owner, and what power they give. */
+function displayed({ files, hostFiles }: Extract<InstallResult, { outcome: 'displayed' }>): string {
+  const views = new Map(hostFiles.map((file) => [file.path, file]))
+  const shown = files.map(({ path, content }) => {
+    const view = views.get(path)
+    views.delete(path)
+    const heading = `# ${printable(path)}`
+    return [heading, ...(view === undefined ? [] : [`# ${hostFileLine(view)}`]), printableText(content)].join('\n')
+  })
+  return [...shown, ...[...views.values()].map((view) => `# ${hostFileLine(view)}`)].join('\n')
 }
 
 function whenItRuns({ name, started, enabled }: Extract<InstallResult, { outcome: 'installed' }>): string {

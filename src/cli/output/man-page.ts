@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from 'node:util'
 export async function renderManPage(source: string): Promise<string> {
   const rendered = /^[.']\s*(?:TH|Dd|SH|\\")/m.test(source) ? await byMan(source) : undefined
   return stripVTControlCharacters(rendered ?? source)
-    .replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, '')
+    .replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '')
     .trimEnd()
 }
 

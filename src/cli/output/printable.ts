@@ -6,13 +6,30 @@ import { stripVTControlCharacters } from 'node:util'
  */
 export function printable(text: string): string {
   const line = stripVTControlCharacters(withoutCredentials(text)).trim()
-  return line.replace(/\s*[\r\n]+\s*/g, ' ').replace(unsafe, (character) => {
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`
+  return line.replace(/\s*[\r\n]+\s*/g, ' ').replace(unsafe, escaped)
+}
+
+/** As `printable` for a text of several lines that is shown as it will be written: nothing is hidden, blanks and line breaks stay. */
+export function printableText(text: string): string {
+  return text
+    .replace(/\r\n/g, '\n')
+    .replace(unsafe, (character) => (/[\n\t]/.test(character) ? character : escaped(character)))
+}
+
+/** JSON, whose strings write these characters by their numbers: it says the same. */
+export function printableJson(value: unknown): string {
+  const text = JSON.stringify(value, undefined, 2) ?? 'null'
+  return text.replace(unsafe, (character) => {
+    return character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
 }
 
-/** C0, DEL and C1, and the marks that turn the direction of writing. */
-const unsafe = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
+function escaped(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`
+}
+
+/** C0, DEL and C1, line breaks of Unicode, and the marks that turn the direction of writing. */
+const unsafe = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
 
 /** Text with every credential in it replaced: of URLs, of HTTP headers, and of answers of token servers. */
 export function withoutCredentials(text: string): string {

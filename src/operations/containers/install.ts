@@ -19,6 +19,7 @@ import { lockHost, lockStore } from '../lock-host.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
 import { type GivenValues, givenValues } from './given-values.ts'
+import { type HostFileView, hostFileViews } from './host-files.ts'
 import { hostView } from './host-view.ts'
 import { arrivalOf, planInstallation } from './install-plan.ts'
 import { type InstallableImage, installableImage, storedInstallableImage, throwawayStore } from './installable-image.ts'
@@ -47,11 +48,18 @@ export interface InstallRequest extends SourceOptions {
   /** Take the place of a unit that the host has under that name. */
   readonly overrideUnit?: boolean
   readonly systemPackage: 'auto' | 'build' | 'no' | 'yes'
+  /** Asked, with the files concerned, whether an image may have power over the host; throws when it may not. */
+  readonly acceptPower?: (files: readonly HostFileView[]) => Promise<void>
 }
 
 export type InstallResult =
   | { readonly outcome: 'present'; readonly name: string }
-  | { readonly outcome: 'displayed'; readonly name: string; readonly files: readonly DisplayedFile[] }
+  | {
+      readonly outcome: 'displayed'
+      readonly name: string
+      readonly files: readonly DisplayedFile[]
+      readonly hostFiles: readonly HostFileView[]
+    }
   | {
       readonly outcome: 'installed'
       readonly name: string
@@ -65,6 +73,7 @@ export type InstallResult =
       readonly started: boolean
       /** What was put on the host. */
       readonly files: readonly string[]
+      readonly hostFiles: readonly HostFileView[]
     }
 
 /** What the words of a request mean; made before anything else, so that a mistake in them touches nothing. */
@@ -101,6 +110,9 @@ export async function install(request: InstallRequest, context: Context): Promis
   if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
   const checkout = planCheckout(bundle, { ...parsed, image }, context)
   const plan = await planInstallation(bundle, image, { ...parsed, checkout, context })
+  const hostFiles = viewOf(bundle, plan.files, parsed)
+  const powerful = hostFiles.filter(({ power }) => power.length > 0)
+  if (powerful.length > 0) await request.acceptPower?.(powerful)
   await using staged = await stageDeployment(plan, context)
   const arrival = arrivalOf(plan, { staged: staged.folder, start: parsed.now, context })
   await applyChanges({ title, containers: [parsed.name] }, arrivalChanges(arrival, plan.view), {
@@ -117,7 +129,12 @@ export async function install(request: InstallRequest, context: Context): Promis
     enabled: plan.files.some(isStartLink),
     started: bundle.service !== undefined && parsed.now,
     files: plan.info['installed-files'],
+    hostFiles,
   }
+}
+
+function viewOf({ service }: Bundle, files: readonly PlannedFile[], { name }: ParsedRequest): HostFileView[] {
+  return hostFileViews(files, { unit: unitName(name), tmpfiles: service?.tmpfiles })
 }
 
 /** Renders everything as `install` would, from an image in the store or one fetched into a folder that goes again. */
@@ -130,7 +147,8 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   const { name } = parsed
   const view = hostView(name, context)
   const files = planFiles(bundle, image, { name, paths: context.paths, view, emit: () => {} })
-  return { outcome: 'displayed', name, files: displayedFiles(bundle, files, { name, paths: context.paths }) }
+  const displayed = displayedFiles(bundle, files, { name, paths: context.paths })
+  return { outcome: 'displayed', name, files: displayed, hostFiles: viewOf(bundle, files, parsed) }
 }
 
 /**

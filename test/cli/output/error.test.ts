@@ -30,7 +30,7 @@ test('a message and a hint are two lines on standard error', () => {
 test('with --json a script finds the error on standard output', () => {
   const { stdout, stderr } = print(failure, { json: true })
   assert.deepEqual(JSON.parse(stdout), {
-    error: { code: 'registry', message: 'the registry is gone', hint: 'Try later.' },
+    error: { code: 'registry', message: 'the registry is gone', hint: 'Try later.', details: [] },
   })
   assert.equal(stderr, 'forerun: the registry is gone\nhint: Try later.\n')
   assert.deepEqual(JSON.parse(print(new ForerunError('name', 'no'), { json: true }).stdout).error.hint, null)

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fieldsWithoutCredentials, printable, withoutCredentials } from '../../../src/cli/output/printable.ts'
+import {
+  fieldsWithoutCredentials,
+  printable,
+  printableJson,
+  printableText,
+  withoutCredentials,
+} from '../../../src/cli/output/printable.ts'
 
 test('credentials are hidden wherever they stand', () => {
   const expected: [string, string][] = [
@@ -47,4 +53,17 @@ test('fields are searched at every depth', () => {
 
 test('text is one line without control characters', () => {
   assert.equal(printable(' a\r\n  b\tc\x1b]0;title\x07\x9b31m '), 'a b\\x09c')
+})
+
+test('a text keeps its lines and its blanks, and shows what would steer the terminal', () => {
+  assert.equal(
+    printableText('[Unit]\r\n\tDescription=\x1b[2K\x9b1A a\u202eb\u2028c  \n\x7f\rTOKEN=x\n'),
+    '[Unit]\n\tDescription=\\x1b[2K\\x9b1A a\\x202eb\\x2028c  \n\\x7f\\x0dTOKEN=x\n',
+  )
+})
+
+test('JSON says the same without a character that a terminal obeys', () => {
+  const value = { 'a\x1b': 'b\x9b\u2067\u061c\n' }
+  assert.doesNotMatch(printableJson(value), /(?!\n)[\p{Cc}\p{Bidi_Control}]/u)
+  assert.deepEqual(JSON.parse(printableJson(value)), value)
 })

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { printableJson } from '../../output/printable.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
 import { type LookOptions, withLookOptions } from './look-options.ts'
 
@@ -14,7 +15,7 @@ export function inspectCommand(session: Session): Command {
         const { inspectImage } = await import('../../../operations/images/inspect-image.ts')
         return inspectImage(image, { ...options, remote }, context)
       },
-      (result) => JSON.stringify(result, undefined, 2),
+      printableJson,
     ),
   )
 }
