@@ -92,11 +92,15 @@ function describe(result: InstallResult): string {
 /** Each file under a heading; host files with a second one that tells mode, owner, and what power they give. */
 function displayed({ files, hostFiles }: Extract<InstallResult, { outcome: 'displayed' }>): string {
   const views = new Map(hostFiles.map((file) => [file.path, file]))
-  const shown = files.map(({ path, content }) => {
+  const shown = files.map(({ path, content, isRemark }) => {
     const view = views.get(path)
     views.delete(path)
     const heading = `# ${printable(path)}`
-    return [heading, ...(view === undefined ? [] : [`# ${hostFileLine(view)}`]), printableText(content)].join('\n')
+    return [
+      heading,
+      ...(view === undefined ? [] : [`# ${hostFileLine(view)}`]),
+      isRemark ? printable(content) : printableText(content),
+    ].join('\n')
   })
   return [...shown, ...[...views.values()].map((view) => `# ${hostFileLine(view)}`)].join('\n')
 }

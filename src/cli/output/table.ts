@@ -11,7 +11,9 @@ export function formatTable(
 ): string {
   const cells = rows.map((row) => row.map(printable))
   const lines = heading ? [headings, ...cells] : cells
-  const widths = headings.map((_, column) => Math.max(0, ...lines.map((line) => displayWidth(line[column] ?? ''))))
+  // One without a heading is for marks, and is there also where nothing is marked.
+  const least = headings.map((text) => (text === '' ? 1 : 0))
+  const widths = least.map((width, column) => Math.max(width, ...lines.map((line) => displayWidth(line[column] ?? ''))))
   return lines.map((line) => alignedLine(line, widths)).join('\n')
 }
 

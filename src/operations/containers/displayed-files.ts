@@ -9,6 +9,7 @@ export interface DisplayedFile {
   readonly path: string
   /** Its text, or a remark in brackets where it has none to show. */
   readonly content: string
+  readonly isRemark?: true
 }
 
 /** What an installation would put on the host, for `install --display`. @param files as `planFiles` gives them. */
@@ -25,7 +26,7 @@ export function displayedFiles(
   const planned = new Set(files.map(({ path }) => path))
   const present = bundle.hostFiles
     .filter((file) => file.kind !== 'directory' && !planned.has(displayPath(file.path)))
-    .map((file) => ({ path: displayPath(file.path), content: '[it exists already and would be left alone]' }))
+    .map((file) => ({ path: displayPath(file.path), ...remark('it exists already and would be left alone') }))
   const sources = new Map(
     bundle.hostFiles.map((file) => [displayPath(file.path), file.kind === 'file' ? displayPath(file.source) : '']),
   )
@@ -39,7 +40,11 @@ export function displayedFiles(
 function displayed(file: PlannedFile, sources: ReadonlyMap<string, string>): DisplayedFile[] {
   const { path } = file
   if (file.kind === 'directory' || file.role === 'enablement') return []
-  if (file.kind === 'symlink') return [{ path, content: `[symbolic link to ${file.target}]` }]
+  if (file.kind === 'symlink') return [{ path, ...remark(`symbolic link to ${file.target}`) }]
   if ('bytes' in file.content) return [{ path, content: Buffer.from(file.content.bytes).toString() }]
-  return [{ path, content: `[copy of ${sources.get(path)} of the image]` }]
+  return [{ path, ...remark(`copy of ${sources.get(path)} of the image`) }]
+}
+
+function remark(text: string): { content: string; isRemark: true } {
+  return { content: `[${text}]`, isRemark: true }
 }

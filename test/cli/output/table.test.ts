@@ -14,6 +14,10 @@ test('columns are aligned, and no line ends in spaces', () => {
   )
 })
 
+test('a column for marks is there when nothing is marked', () => {
+  assert.equal(formatTable(['', 'NAME'], [['', 'etcd']], { heading: true }), '   NAME\n   etcd')
+})
+
 test('without a heading there are rows alone, which may be none', () => {
   assert.equal(formatTable(['NAME', 'TAG'], [['a', 'b']], { heading: false }), 'a  b')
   assert.equal(formatTable(['NAME'], [], { heading: false }), '')
