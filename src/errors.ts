@@ -56,6 +56,7 @@ export type ErrorCode =
   | 'systemd' // systemd refused, a job failed, no bus
   | 'unit' // a unit that systemd cannot load
   | 'store' // a damaged store
+  | 'program' // a program of the host that is missing, cannot be started, or does not come to its end
   | 'checkout' // a method that the file system, or the container's powers, rule out
   | 'disk-full'
   | 'host-file' // the host's file system refused

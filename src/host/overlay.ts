@@ -1,7 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ForerunError } from '../errors.ts'
-import { run } from './run.ts'
+import { ProgramFailure, run } from './run.ts'
 
 /**
  * An overlay over a checkout: `writable` keeps what is written apart from it, in `upper`; `read-only` lets nobody write,
@@ -46,11 +45,10 @@ export async function overlayFault(
     const script = kind === 'writable' ? `${mountIt}; ${changeIt}` : mountIt
     const words = ['--mount', '--propagation', 'private', 'sh', '-ec', script, 'sh']
     const options = [overlayOptions(folder, kind), join(folder, 'rootfs')]
-    const { status, stderr } = await run('unshare', [...words, ...options], { signal })
+    const { status, stderr } = await run('unshare', [...words, ...options], { signal, timeout: 60_000 })
     return status === 0 ? undefined : reason(stderr)
   } catch (cause) {
-    if (signal.aborted) throw new ForerunError('interrupted', 'interrupted while trying an overlay', { cause })
-    if ((cause as NodeJS.ErrnoException).syscall?.startsWith('spawn')) return "the program 'unshare' cannot be run"
+    if (cause instanceof ProgramFailure) return `the program ${cause.message}`
     throw cause
   } finally {
     rmSync(folder, { recursive: true, force: true })

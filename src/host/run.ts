@@ -1,28 +1,192 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { isAbsolute } from 'node:path'
+import type { Readable } from 'node:stream'
+import { ForerunError } from '../errors.ts'
+import { findProgram, programFolders } from './find-program.ts'
+import { type Environment, ownEnvironment } from './own-environment.ts'
+
+export interface RunOptions {
+  /** Milliseconds after which the program, and what it has started, is killed. */
+  readonly timeout: number
+  /** Ends the program: SIGTERM, and half a second later SIGKILL. */
+  readonly signal?: AbortSignal | undefined
+  /** What it reads from standard input. Default: nothing. */
+  readonly input?: string | Uint8Array | undefined
+  /** Default: `ownEnvironment`. `PATH` leads only to where `findProgram` looks. */
+  readonly environment?: Environment | undefined
+  /** Bytes of standard output, and of descriptor 3. Default: one megabyte. */
+  readonly outputLimit?: number
+  /** Whether descriptor 3 is a pipe, for a program that has more to say than its output. */
+  readonly hasStatusPipe?: boolean
+}
 
 export interface RunResult {
   /** The exit status; 128 plus the signal's number when a signal ended it. */
   readonly status: number
-  readonly stdout: string
+  readonly stdout: Buffer
+  /** Its beginning, as text: more than a megabyte is dropped. */
   readonly stderr: string
+  /** What it wrote to descriptor 3. */
+  readonly statusPipe: Buffer
 }
 
-/** Runs a program to its end, without a shell and without standard input. @throws when it cannot be started, or the signal is raised. */
-export function run(
-  program: string,
+export type ProgramFault = 'absent' | 'unstartable' | 'time' | 'output'
+
+/** A program that did not come to its end; one whose exit status tells of a failure is none of these. */
+export class ProgramFailure extends ForerunError {
+  readonly fault: ProgramFault
+  /** What it did, to be put after a name for it: `took longer than 30 s`. */
+  readonly what: string
+
+  constructor(
+    program: string,
+    fault: { kind: ProgramFault; what: string },
+    options: { hint: string; cause?: unknown },
+  ) {
+    super('program', `${program} ${fault.what}`, options)
+    this.fault = fault.kind
+    this.what = fault.what
+  }
+}
+
+/**
+ * Runs a program to its end, without a shell, and in a process group of its own, so that all of it can be ended. A name is
+ * looked up by `findProgram`. What it writes is kept in memory.
+ *
+ * @throws ProgramFailure; ForerunError `interrupted` when the signal is raised. The program has ended then.
+ */
+export async function run(program: string, words: readonly string[], options: RunOptions): Promise<RunResult> {
+  const { environment = ownEnvironment(), signal } = options
+  if (signal?.aborted) throw interrupted(program, signal)
+  const path = isAbsolute(program) ? program : findProgram(program, environment.PATH)
+  if (path === undefined) throw absent(program)
+  return await end(start(path, words, { ...options, environment }), { program, ...options })
+}
+
+const megabyte = 1024 * 1024
+
+/** Milliseconds that a program has to clean up. */
+const grace = 500
+
+function start(
+  path: string,
   words: readonly string[],
-  options: { signal?: AbortSignal } = {},
-): Promise<RunResult> {
+  options: RunOptions & { environment: Environment },
+): ChildProcess {
+  const { input, hasStatusPipe, environment } = options
+  try {
+    return spawn(path, words, {
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', hasStatusPipe ? 'pipe' : 'ignore'],
+      env: { ...environment, PATH: programFolders(environment.PATH).join(':') },
+      detached: true,
+    })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
+    throw unstartable(path, error as NodeJS.ErrnoException)
+  }
+}
+
+function end(child: ChildProcess, { program, ...options }: RunOptions & { program: string }): Promise<RunResult> {
+  const { signal, timeout, outputLimit = megabyte } = options
   return new Promise((resolve, reject) => {
-    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
-    const output = { stdout: '', stderr: '' }
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output.stdout += text
+    let failure: ForerunError | undefined
+    const timers: NodeJS.Timeout[] = []
+    const fail = (error: ForerunError, signalName: 'SIGTERM' | 'SIGKILL'): void => {
+      failure ??= error
+      killGroup(child, signalName)
+      if (signalName === 'SIGTERM') timers.push(setTimeout(killGroup, grace, child, 'SIGKILL'))
+    }
+    const tooLong = (): void => fail(tookTooLong(program, timeout), 'SIGKILL')
+    const tooMuch = (): void => fail(wroteTooMuch(program, outputLimit), 'SIGKILL')
+    const interrupt = (): void => fail(interrupted(program, signal), 'SIGTERM')
+    const settle = (): void => {
+      for (const timer of timers) clearTimeout(timer)
+      signal?.removeEventListener('abort', interrupt)
+    }
+    timers.push(setTimeout(tooLong, timeout))
+    signal?.addEventListener('abort', interrupt)
+    const stdout = collected(child.stdout, outputLimit, tooMuch)
+    const statusPipe = collected(child.stdio[3] as Readable | null, outputLimit, tooMuch)
+    const stderr = collected(child.stderr, megabyte, () => {})
+    child.on('error', (cause: NodeJS.ErrnoException) => {
+      settle()
+      reject(unstartable(program, cause))
     })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      output.stderr += text
+    child.on('exit', () => {
+      // What has left the group may hold the other end of a pipe for ever.
+      if (failure !== undefined) for (const stream of child.stdio) stream?.destroy()
     })
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ status: code ?? 128, ...output }))
+    child.on('close', (code, signalName) => {
+      settle()
+      if (failure !== undefined) reject(failure)
+      const status = code ?? 128 + constants.signals[signalName ?? 'SIGKILL']
+      const [output, text, extra] = [stdout, stderr, statusPipe].map((chunks) => Buffer.concat(chunks))
+      resolve({ status, stdout: output as Buffer, stderr: String(text), statusPipe: extra as Buffer })
+    })
+    // It may end before it has read all: its status tells what there is to tell.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(options.input)
   })
+}
+
+/** Reads to the end; what is beyond the limit is dropped, and told once. */
+function collected(stream: Readable | null | undefined, limit: number, onExcess: () => void): Buffer[] {
+  const chunks: Buffer[] = []
+  let room = limit
+  stream?.on('data', (chunk: Buffer) => {
+    if (room > 0) chunks.push(chunk.subarray(0, room))
+    if (chunk.length > room && room >= 0) onExcess()
+    room = chunk.length > room ? -1 : room - chunk.length
+  })
+  return chunks
+}
+
+function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+function interrupted(program: string, signal: AbortSignal | undefined): ForerunError {
+  return new ForerunError('interrupted', `interrupted while ${program} ran`, { cause: signal?.reason })
+}
+
+function absent(program: string): ProgramFailure {
+  return new ProgramFailure(
+    program,
+    { kind: 'absent', what: 'is not installed' },
+    {
+      hint: 'Install it where PATH leads; root is given only what nobody else may write to.',
+    },
+  )
+}
+
+function unstartable(program: string, cause: NodeJS.ErrnoException): ProgramFailure {
+  const fault = cause.code === 'ENOENT' ? ('absent' as const) : ('unstartable' as const)
+  const what = fault === 'absent' ? 'is not installed' : `cannot be started (${cause.code})`
+  return new ProgramFailure(program, { kind: fault, what }, { hint: `Look at the file of ${program}.`, cause })
+}
+
+function tookTooLong(program: string, timeout: number): ProgramFailure {
+  return new ProgramFailure(
+    program,
+    { kind: 'time', what: `took longer than ${timeout / 1000} s` },
+    {
+      hint: `Run ${program} by hand, and see what it waits for.`,
+    },
+  )
+}
+
+function wroteTooMuch(program: string, limit: number): ProgramFailure {
+  return new ProgramFailure(
+    program,
+    { kind: 'output', what: `wrote more than ${limit} bytes` },
+    {
+      hint: `Run ${program} by hand, and see what it writes.`,
+    },
+  )
 }

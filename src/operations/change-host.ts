@@ -39,7 +39,7 @@ export function changeHost(context: Context): ChangeHost {
     },
     async deleteRuntimeState(runtime, container) {
       if (!isPresent(runtime)) return
-      const { status, stderr } = await run(runtime, ['delete', '--force', container])
+      const { status, stderr } = await run(runtime, ['delete', '--force', container], { timeout: 60_000 })
       if (status !== 0) emit({ type: 'debug', message: `${runtime} delete --force ${container}: ${stderr.trim()}` })
     },
   }

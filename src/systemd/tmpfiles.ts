@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { ForerunError } from '../errors.ts'
+import { ownEnvironment } from '../host/own-environment.ts'
+import { ProgramFailure, run } from '../host/run.ts'
 
 export interface TmpfilesOptions {
   /** Ends the program; what it has made until then stays. */
@@ -18,7 +17,7 @@ export interface TmpfilesOptions {
  * `disk-full` for what could not be made, `interrupted`.
  */
 export async function applyTmpfiles(file: string, options: TmpfilesOptions = {}): Promise<string[]> {
-  return run('--create', file, options)
+  return runTmpfiles('--create', file, options)
 }
 
 /** Removes what lines for removal name (`r`, `R`, `D`; `systemd-tmpfiles --remove`). Otherwise as above. */
@@ -27,7 +26,7 @@ export async function removeTmpfiles(lines: string, options: TmpfilesOptions = {
   try {
     const file = join(folder, 'remove.conf')
     writeFileSync(file, lines)
-    return await run('--remove', file, options)
+    return await runTmpfiles('--remove', file, options)
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -35,50 +34,39 @@ export async function removeTmpfiles(lines: string, options: TmpfilesOptions = {
 
 const program = 'systemd-tmpfiles'
 
-async function run(verb: '--create' | '--remove', file: string, { signal }: TmpfilesOptions): Promise<string[]> {
-  if (signal?.aborted) throw interrupted(file, signal)
-  const child = spawn(program, [verb, file], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    // Its remarks are wanted here and in plain words, even where this process writes to the journal.
-    env: {
-      ...process.env,
-      SYSTEMD_LOG_TARGET: 'console',
-      SYSTEMD_LOG_LEVEL: 'notice',
-      SYSTEMD_LOG_COLOR: '0',
-      LC_ALL: 'C',
+/** Milliseconds: lines may change the owner of everything in a large tree. */
+const longest = 600_000
+
+async function runTmpfiles(
+  verb: '--create' | '--remove',
+  file: string,
+  { signal }: TmpfilesOptions,
+): Promise<string[]> {
+  // Its remarks are wanted here and in plain words, even where this process writes to the journal.
+  const plain = { SYSTEMD_LOG_TARGET: 'console', SYSTEMD_LOG_LEVEL: 'notice', SYSTEMD_LOG_COLOR: '0', LC_ALL: 'C' }
+  const environment = { ...ownEnvironment(), ...plain }
+  const { status, stderr } = await run(program, [verb, file], { signal, environment, timeout: longest }).catch(
+    (cause) => {
+      throw cause instanceof ProgramFailure ? unrunnable(cause) : cause
     },
-  })
-  const kill = (): boolean => child.kill()
-  signal?.addEventListener('abort', kill, { once: true })
-  try {
-    const [output, [status, killer]] = await Promise.all([text(child.stderr), once(child, 'close')])
-    const lines = output.split('\n').filter((line) => line !== '')
-    if (status === 0) return lines
-    if (signal?.aborted) throw interrupted(file, signal)
-    throw failure(file, { status, killer, lines })
-  } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error
-    throw new ForerunError('systemd', `cannot run ${program}: ${error.message}`, {
-      hint: `Install ${program}; it belongs to systemd.`,
-      cause: error,
-    })
-  } finally {
-    signal?.removeEventListener('abort', kill)
-  }
+  )
+  const lines = stderr.split('\n').filter((line) => line !== '')
+  if (status === 0) return lines
+  throw failure(file, { status, lines })
 }
 
-function interrupted(file: string, signal: AbortSignal): ForerunError {
-  return new ForerunError('interrupted', `interrupted while applying ${file}`, { cause: signal.reason })
+function unrunnable(cause: ProgramFailure): ForerunError {
+  return new ForerunError('systemd', `cannot run ${program}: it ${cause.what}`, {
+    hint: cause.fault === 'time' ? (cause.hint ?? '') : `Install ${program}; it belongs to systemd.`,
+    cause,
+  })
 }
 
 /** systemd-tmpfiles(8), "Exit status"; the numbers are those of sysexits.h. */
 const exit = { dataError: 65, cannotCreate: 73 }
 
-function failure(
-  file: string,
-  { status, killer, lines }: { status: number | null; killer: string | null; lines: string[] },
-): ForerunError {
-  const [first = status === null ? `killed by ${killer}` : `exit status ${status}`, ...more] = lines
+function failure(file: string, { status, lines }: { status: number; lines: string[] }): ForerunError {
+  const [first = `exit status ${status}`, ...more] = lines
   const remark = more.length === 0 ? first : `${first} (and ${more.length} more)`
   if (status === exit.dataError) {
     return new ForerunError('systemd', `${program} does not understand ${file}: ${remark}`, {

@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ProgramFailure, run } from '../host/run.ts'
 
 /** A primary key of a keyring. */
 export interface OpenPgpKey {
@@ -11,16 +11,20 @@ export interface OpenPgpKey {
 }
 
 /** The keys in a keyring, as the host's gpg tells them; undefined when there is no gpg, or it finds none. */
-export function openPgpKeys(keyring: Buffer): OpenPgpKey[] | undefined {
+export async function openPgpKeys(keyring: Buffer): Promise<OpenPgpKey[] | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'forerun-gpg-'))
   try {
     const alone = ['--homedir', folder, '--no-options', '--batch', '--no-tty', '--no-autostart']
-    const { stdout, status } = spawnSync('gpg', [...alone, '--with-colons', '--show-keys'], {
-      ...{ input: keyring, encoding: 'utf8', timeout: 10_000, maxBuffer: 4 * 1024 * 1024 },
-      stdio: ['pipe', 'pipe', 'ignore'],
+    const limits = { timeout: 10_000, outputLimit: 4 * 1024 * 1024 }
+    const { stdout, status } = await run('gpg', [...alone, '--with-colons', '--show-keys'], {
+      input: keyring,
+      ...limits,
     })
-    const keys = status === 0 ? parseKeys(stdout) : []
+    const keys = status === 0 ? parseKeys(stdout.toString('utf8')) : []
     return keys.length === 0 ? undefined : keys
+  } catch (error) {
+    if (error instanceof ProgramFailure) return undefined
+    throw error
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

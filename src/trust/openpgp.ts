@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
 import { ForerunError } from '../errors.ts'
+import { ProgramFailure, run } from '../host/run.ts'
 import { checkGpgStatus } from './gpgv-status.ts'
 import { largestSignature, signedMessagePackets } from './openpgp-message.ts'
 import { SignatureFault } from './signature-fault.ts'
@@ -71,43 +70,16 @@ const gpgAlone = [
 
 /** Milliseconds; a real signature takes ten. */
 const longest = 30_000
-const largestStatus = 64 * 1024
 
-/** undefined when there is no such program. */
-function runBounded(program: string, words: readonly string[]): Promise<GpgResult | undefined> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, words, {
-      stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
-      env: { PATH: process.env.PATH, LC_ALL: 'C' },
-    })
-    const stop = (): void => {
-      child.kill('SIGKILL')
-      // Its own children may hold them open.
-      for (const stream of child.stdio) stream?.destroy()
-    }
-    // Node's own time limit would keep the process alive where there is no such program.
-    const timer = setTimeout(stop, longest)
-    const text = collect(child.stdout, { limit: largestSignature, stop })
-    const status = collect(child.stdio[3] as Readable, { limit: largestStatus, stop })
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer)
-      if (error.code === 'ENOENT') resolve(undefined)
-      else reject(error)
-    })
-    child.on('close', (code) => {
-      clearTimeout(timer)
-      resolve({ status: Buffer.concat(status).toString('latin1'), text: Buffer.concat(text), isClean: code === 0 })
-    })
-  })
-}
-
-function collect(stream: Readable | null, { limit, stop }: { limit: number; stop: () => void }): Buffer[] {
-  const chunks: Buffer[] = []
-  let size = 0
-  stream?.on('data', (chunk: Buffer) => {
-    size += chunk.length
-    if (size > limit) stop()
-    else chunks.push(chunk)
-  })
-  return chunks
+/** undefined when there is no such program. One that does not come to its end has verified nothing. */
+async function runBounded(program: string, words: readonly string[]): Promise<GpgResult | undefined> {
+  const environment = { PATH: process.env.PATH, LC_ALL: 'C' }
+  const limits = { timeout: longest, outputLimit: largestSignature }
+  try {
+    const { status, stdout, statusPipe } = await run(program, words, { environment, hasStatusPipe: true, ...limits })
+    return { status: statusPipe.toString('latin1'), text: stdout, isClean: status === 0 }
+  } catch (error) {
+    if (!(error instanceof ProgramFailure)) throw error
+    return error.fault === 'absent' ? undefined : { status: '', text: Buffer.alloc(0), isClean: false }
+  }
 }

@@ -100,6 +100,11 @@ describe('the import rule', () => {
     assert.deepEqual([...unknown], [])
   })
 
+  it('lets host/run.ts alone start programs', () => {
+    const starting = imports.filter(({ specifier }) => /^(node:)?child_process$/.test(specifier))
+    assert.deepEqual(new Set(starting.map(({ file }) => file)), new Set([join('host', 'run.ts')]))
+  })
+
   it('lets main.ts alone end the process', () => {
     const ending = globSync('**/*.ts', { cwd: source }).filter((file) =>
       /process\.exit\(/.test(readFileSync(join(source, file), 'utf8')),

@@ -48,11 +48,13 @@ export interface Trust {
  * @param words only what is required of these: a scope that policy.json names, else an image.
  * @throws ForerunError `policy` when policy.json cannot be understood; `reference` for words that are neither.
  */
-export function showTrust(words?: string): Trust {
+export async function showTrust(words?: string): Promise<Trust> {
   const policy = readPolicy()
   const entries = [...allEntries(policy)].filter(({ scope }) => words === undefined || scope === words)
   const shown = entries.length === 0 && words !== undefined ? [entryOf(policy, words)] : entries
-  return { file: policy.file, rows: shown.flatMap(rowsOf) }
+  const rows: TrustRow[] = []
+  for (const entry of shown) rows.push(...(await rowsOf(entry)))
+  return { file: policy.file, rows }
 }
 
 /** policy.json as it is, understood or not. @throws ForerunError `policy` when there is none. */
@@ -84,18 +86,19 @@ function entryOf(policy: Policy, words: string): Entry {
   return { transport, scope, requirements }
 }
 
-function rowsOf({ transport, scope, requirements }: Entry): TrustRow[] {
-  return requirements.map((requirement) => ({
-    ...{ transport, scope, keys: keysOf(requirement) },
+function rowsOf({ transport, scope, requirements }: Entry): Promise<TrustRow[]> {
+  const rows = requirements.map(async (requirement) => ({
+    ...{ transport, scope, keys: await keysOf(requirement) },
     type: requirement.type === 'unsupported' ? requirement.written : requirement.type,
     identity: 'signedIdentity' in requirement ? requirement.signedIdentity.type : undefined,
     store: 'signedIdentity' in requirement && transport === 'docker' ? storeOf(scope, requirement) : undefined,
   }))
+  return Promise.all(rows)
 }
 
-function keysOf(requirement: Requirement): TrustKey[] {
+async function keysOf(requirement: Requirement): Promise<TrustKey[]> {
   if (requirement.type === 'signedBy') {
-    return requirement.keys.map((key) => ({ file: fileOf(key), keys: keyIds(key) }))
+    return Promise.all(requirement.keys.map(async (key) => ({ file: fileOf(key), keys: await keyIds(key) })))
   }
   const materials = requirement.type === 'sigstoreSigned' ? sigstoreMaterials(requirement) : []
   return materials.map((material) => ({ file: fileOf(material), keys: undefined }))
@@ -106,9 +109,9 @@ function fileOf(material: KeyMaterial): string | undefined {
 }
 
 /** That a key is not there is told when an image is judged; here it is one of many. */
-function keyIds(material: KeyMaterial): OpenPgpKey[] | undefined {
+async function keyIds(material: KeyMaterial): Promise<OpenPgpKey[] | undefined> {
   try {
-    return openPgpKeys('path' in material ? readFileSync(material.path) : material.data)
+    return await openPgpKeys('path' in material ? readFileSync(material.path) : material.data)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall !== undefined) return undefined
     throw error

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ForerunError } from '../../errors.ts'
-import { run } from '../../host/run.ts'
+import { ProgramFailure, run } from '../../host/run.ts'
 import { shownWords } from '../../image/reference.ts'
 import { checkInterrupted } from '../file-fault.ts'
 import { folderFiles } from '../folder-files.ts'
@@ -73,18 +73,20 @@ async function copyImage(
   }
 }
 
+/** Milliseconds: an image may have many gigabytes, and its disk be slow. */
+const longestCopy = 4 * 60 * 60 * 1000
+
 async function copy(
   skopeo: string,
   words: readonly string[],
   { image, context }: { image: string; context: TransferContext },
 ): Promise<void> {
-  const { status, stderr } = await run(skopeo, words, { signal: context.signal }).catch((error: unknown) => {
-    checkInterrupted(context)
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw noSkopeo(error)
+  const { signal } = context
+  const { status, stderr } = await run(skopeo, words, { signal, timeout: longestCopy }).catch((error: unknown) => {
+    if (error instanceof ProgramFailure && error.fault === 'absent') throw noSkopeo(error)
     throw error
   })
   if (status === 0) return
-  checkInterrupted(context)
   const name = shownWords(image)
   if (/image not known|does not resolve to an image ID|identifier is not an image/i.test(stderr)) {
     throw new ForerunError('image-not-found', `the storage of Podman and its kin has no image '${name}'`, {

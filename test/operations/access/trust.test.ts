@@ -248,7 +248,7 @@ test('what is shown: keys, their owners, and where signatures are', async () => 
     { scope: 'b.example/team', type: 'signedBy', keys: [annsKey], lookaside: 'https://u:secret@s.example/x' },
     context,
   )
-  const { file: shown, rows } = showTrust()
+  const { file: shown, rows } = await showTrust()
   assert.equal(shown, file)
   assert.deepEqual(
     rows.map(({ transport, scope, type }) => [transport, scope, type].join(' ')),
@@ -259,8 +259,8 @@ test('what is shown: keys, their owners, and where signatures are', async () => 
     keys: [{ file: annsKey, keys: [{ fingerprint: ann, users: ['ann <ann@example.com>'] }] }],
     store: 'https://s.example/x',
   })
-  assert.deepEqual(showTrust('a.example').rows, [rows[1]])
-  assert.deepEqual(showTrust('b.example/team/app:1').rows, [rows[2]])
-  assert.deepEqual(showTrust('c.example/app').rows, [rows[0]])
+  assert.deepEqual((await showTrust('a.example')).rows, [rows[1]])
+  assert.deepEqual((await showTrust('b.example/team/app:1')).rows, [rows[2]])
+  assert.deepEqual((await showTrust('c.example/app')).rows, [rows[0]])
   assert.equal(rawTrust(), readFileSync(file, 'utf8').trimEnd())
 })

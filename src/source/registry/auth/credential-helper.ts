@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import * as v from 'valibot'
 import { ForerunError } from '../../../errors.ts'
+import { ProgramFailure, type RunResult, run } from '../../../host/run.ts'
 import { parseJson } from '../../../image/json.ts'
 import type { ContainersPlace } from '../config/containers-folders.ts'
 import type { Credentials } from '../transport/registry.ts'
@@ -25,7 +25,7 @@ export interface HelperCall {
  * Nothing that the helper prints is told: it may be the secret.
  */
 export async function credentialsOfHelper(call: HelperCall): Promise<Credentials | undefined> {
-  const { status, output } = await runHelper(call, 'get', call.server)
+  const { status, stdout: output } = await runHelper(call, 'get', call.server)
   if (status !== 0 && saysNotFound(output)) return undefined
   if (status !== 0) throw helperFailed(call, `failed (status ${status})`)
   const { Username: user, Secret: secret } = parseAnswer(call, output)
@@ -45,7 +45,7 @@ export async function storeWithHelper(
 
 /** Has a helper forget credentials ("erase"). Returns whether it had any. Throws as `credentialsOfHelper`. */
 export async function eraseWithHelper(call: HelperCall): Promise<boolean> {
-  const { status, output } = await runHelper(call, 'erase', call.server)
+  const { status, stdout: output } = await runHelper(call, 'erase', call.server)
   if (status !== 0 && !saysNotFound(output)) throw helperFailed(call, `failed to erase (status ${status})`)
   return status === 0
 }
@@ -67,75 +67,24 @@ function parseAnswer(call: HelperCall, output: Buffer): v.InferOutput<typeof ans
   }
 }
 
-interface HelperResult {
-  readonly status: number
-  /** Of standard output. */
-  readonly output: Buffer
-}
-
-const outputLimit = 64 * 1024
-
-/** Runs the program in a process group of its own, so that all of it can be ended. */
-function runHelper(call: HelperCall, action: string, input: string): Promise<HelperResult> {
-  const { name, signal, environment = process.env, timeout = 30_000 } = call
+async function runHelper(call: HelperCall, action: string, input: string): Promise<RunResult> {
+  const { name, signal, environment, timeout = 30_000 } = call
   if (!/^[\w.-]+$/.test(name)) {
     throw new ForerunError('credentials', `${call.namedIn} names a credential helper that cannot be`, {
       hint: `A helper's name is NAME of a program docker-credential-NAME; see containers-auth.json(5).`,
     })
   }
-  return new Promise((resolve, reject) => {
-    const child = spawn(`docker-credential-${name}`, [action], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      env: environment,
-      detached: true,
-    })
-    const chunks: Buffer[] = []
-    let length = 0
-    const timer = setTimeout(() => fail(helperFailed(call, `took longer than ${timeout / 1000} s`)), timeout)
-    const interrupt = () => fail(new ForerunError('interrupted', 'interrupted', { cause: signal.reason }))
-    const settle = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', interrupt)
-    }
-    function fail(error: ForerunError): void {
-      settle()
-      killGroup(child)
-      // What left the group may hold the other end of the pipe for ever.
-      child.stdout.destroy()
-      reject(error)
-    }
-    signal.addEventListener('abort', interrupt)
-    if (signal.aborted) interrupt()
-    child.stdout.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length > outputLimit) fail(helperFailed(call, `answers with more than ${outputLimit} bytes`))
-    })
-    child.on('error', (cause: NodeJS.ErrnoException) => fail(cannotStart(call, cause)))
-    child.on('close', (code) => {
-      settle()
-      resolve({ status: code ?? 128, output: Buffer.concat(chunks) })
-    })
-    // It may end before it has read all: its status tells what there is to tell.
-    child.stdin.on('error', () => {})
-    child.stdin.end(`${input}\n`)
+  const options = { signal, environment, timeout, input: `${input}\n`, outputLimit: 64 * 1024 }
+  return await run(`docker-credential-${name}`, [action], options).catch((cause: unknown) => {
+    if (!(cause instanceof ProgramFailure)) throw cause
+    throw cause.fault === 'absent' ? notInstalled(call, cause) : helperFailed(call, cause.what)
   })
 }
 
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
-function cannotStart(call: HelperCall, cause: NodeJS.ErrnoException): ForerunError {
-  if (cause.code !== 'ENOENT') return helperFailed(call, `cannot be started (${cause.code})`)
+function notInstalled(call: HelperCall, cause: ProgramFailure): ForerunError {
   const message = `docker-credential-${call.name}, which ${call.namedIn} names for ${call.server}, is not installed`
   return new ForerunError('credentials', message, {
-    hint: `Install it where PATH leads, or take it out of ${call.namedIn}.`,
+    hint: `Install it where PATH leads and only root may write, or take it out of ${call.namedIn}.`,
     cause,
   })
 }

@@ -94,7 +94,7 @@ test('a helper that does not do its work is one error that names it and tells no
   const faults: [string, RegExp][] = [
     ['echo verysecret; exit 3', /failed \(status 3\)/],
     ['echo verysecret >&2; exit 1', /failed \(status 1\)/],
-    ['kill -9 $$', /failed \(status 128\)/],
+    ['kill -9 $$', /failed \(status 137\)/],
     ['echo verysecret', /not credentials/],
     [`echo '{"Username":"verysecret"}'`, /not credentials/],
     [`echo '{"Username":"ann","Secret":["verysecret"]}'`, /not credentials/],
