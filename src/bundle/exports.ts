@@ -45,16 +45,16 @@ export function readExports(files: TextFiles): Exports {
 export function exportedVariables(exports: Exports, files: TextFiles): string[] {
   const installed = exports.manifest.installedFilesTemplate.flatMap((path) => {
     const content = files.read(byteString(posix.join('/exports/hostfs', path)))
-    return content === undefined ? [] : [parseTemplate(content.toString('latin1'), path)]
+    return content === undefined ? [] : templateVariables(parseTemplate(content.toString('latin1'), path))
   })
   const templates = [
     exports.configuration?.kind === 'template' ? exports.configuration.template : undefined,
     exports.unit,
     exports.tmpfiles,
     ...exports.manifest.renameFiles.values(),
-    ...installed,
   ]
-  return [...new Set(templates.flatMap((template) => (template === undefined ? [] : templateVariables(template))))]
+  const own = templates.flatMap((template) => (template === undefined ? [] : templateVariables(template)))
+  return [...new Set([...own, ...installed])]
 }
 
 const configurationFile = '/exports/config.json'

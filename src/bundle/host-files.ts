@@ -1,4 +1,5 @@
 import { ForerunError } from '../errors.ts'
+import { textBudget } from '../image/text-limits.ts'
 import { type ByteString, byteString, displayPath } from '../tree/entry.ts'
 import { type ExportsManifest, exportsManifestFile } from './exports-manifest.ts'
 import type { ExportedFile, ImageFiles } from './image-files.ts'
@@ -36,7 +37,7 @@ export type HostFile =
  * Where each file under `/exports/hostfs` goes, renamed and rendered as the manifest says; parents first.
  *
  * @throws ForerunError `exports` when a new name is no place beneath the root or too long, or two files have one place; `template`
- * when a name or content cannot be rendered.
+ * when a name or content cannot be rendered; `limit` when all that is rendered is too large.
  */
 export function planHostFiles(
   files: ImageFiles,
@@ -46,17 +47,19 @@ export function planHostFiles(
   const rename = renamer(manifest, values)
   const templates = new Set(manifest.installedFilesTemplate.map((path) => hostPath(byteString(path))))
   const planned = new Map<ByteString, HostFile>()
+  const spend = textBudget("The image's host files that are templates")
   for (const file of files.hostFiles()) {
     const original = hostPath(file.path)
     const path = rename(original)
     if (path.length > longestPath) throw tooLong(path)
+    refuseKernelPlace(path)
     const earlier = planned.get(path)
     if (earlier?.kind === 'directory' && file.kind === 'directory') continue
     if (earlier !== undefined) throw collision(path)
-    planned.set(
-      path,
-      hostFile(file, path, () => (templates.has(original) ? render(files, file.path, { values, secrets }) : undefined)),
-    )
+    const rendered =
+      templates.has(original) && file.kind === 'file' ? render(files, file.path, { values, secrets }) : undefined
+    spend(rendered?.rendered.length ?? 0)
+    planned.set(path, hostFile(file, path, rendered))
   }
   const inOrder = [...planned.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
   for (const { path } of inOrder) {
@@ -97,11 +100,10 @@ function hostPath(path: ByteString): ByteString {
   return `/${parts.join('/')}`
 }
 
-function hostFile(file: ExportedFile, path: ByteString, rendered: () => RenderedFile | undefined): HostFile {
+function hostFile(file: ExportedFile, path: ByteString, content: RenderedFile | undefined): HostFile {
   const { mode, uid, gid } = file
   if (file.kind === 'directory') return { kind: 'directory', path, mode, uid, gid }
   if (file.kind === 'symlink') return { kind: 'symlink', path, target: file.target, uid, gid }
-  const content = rendered()
   const source = sourcePath(file.path)
   if (content === undefined) return { kind: 'file', path, mode, uid, gid, source }
   return { kind: 'file', path, mode: mode & content.modeMask, uid, gid, source, rendered: content.rendered }
@@ -140,6 +142,17 @@ const longestPath = 4000
 function tooLong(path: ByteString): ForerunError {
   const message = `A host file of the image has a path of ${path.length} bytes: '${displayPath(path.slice(0, 40))}…'`
   return new ForerunError('exports', message, { hint: `Programs on a host reach no more than ${longestPath} bytes.` })
+}
+
+/** What is below these is made by the kernel: it takes no files, or only until the next boot. */
+const kernelPlaces = ['/proc', '/sys', '/dev']
+
+function refuseKernelPlace(path: ByteString): void {
+  const place = kernelPlaces.find((each) => path.startsWith(`${each}/`))
+  if (place === undefined) return
+  throw new ForerunError('exports', `The image has a host file '${displayPath(path)}', and ${place} holds no files`, {
+    hint: 'Have the image put it below /etc, /usr or /var, or set the value that decides its new name.',
+  })
 }
 
 function collision(path: ByteString): ForerunError {

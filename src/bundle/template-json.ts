@@ -1,6 +1,7 @@
 import { ForerunError } from '../errors.ts'
+import { refuseDeepJson } from '../image/text-limits.ts'
 import { readJson } from './json-text.ts'
-import { renderParts, type Template, type Values } from './template.ts'
+import { mostShown, renderParts, type Template, type Values } from './template.ts'
 import { textPosition } from './text-position.ts'
 
 /**
@@ -9,20 +10,23 @@ import { textPosition } from './text-position.ts'
  *
  * @returns the value that the JSON means, integers beyond 2^53 as bigints.
  * @throws ForerunError `template` when a variable has no value, or when the result is not JSON: with line and column in
- * the template, and the variables on that line.
+ * the template, and the variables on that line; `limit` when it is too large or has too many levels.
  */
 export function renderJsonTemplate(template: Template, values: Values): unknown {
   const inString = variablesInStrings(template)
   const rendered = renderParts(template, values, {
     place: (value, { offset }) => (inString.has(offset) ? JSON.stringify(value).slice(1, -1) : value),
   })
-  const reading = readJson(rendered.join(''))
+  const text = rendered.join('')
+  refuseDeepJson(`The template file '${template.file}'`, text)
+  const reading = readJson(text)
   if (!reading.valid) throw invalidJson(template, templateOffset(template, rendered, reading.offset), reading.problem)
   return reading.value
 }
 
-/** Reads a JSON file that is no template. @throws ForerunError of the given code, with line and column. */
+/** Reads a JSON file that is no template. @throws ForerunError of the given code, with line and column; `limit`. */
 export function readJsonFile(text: string, file: string, options: { code: 'configuration' | 'exports' }): unknown {
+  refuseDeepJson(`The file '${file}'`, text)
   const reading = readJson(text)
   if (reading.valid) return reading.value
   const { line, column } = textPosition(text, reading.offset)
@@ -66,13 +70,14 @@ function templateOffset(template: Template, rendered: readonly string[], offset:
 
 function invalidJson(template: Template, offset: number, problem: string): ForerunError {
   const { line, column } = textPosition(template.text, offset)
-  const variables = template.parts.flatMap((part) =>
-    part.kind === 'variable' && textPosition(template.text, part.offset).line === line ? [part.name] : [],
+  const start = template.text.lastIndexOf('\n', offset - 1) + 1
+  const next = template.text.indexOf('\n', offset)
+  const end = next < 0 ? template.text.length : next
+  const onLine = template.parts.flatMap((part) =>
+    part.kind === 'variable' && part.offset >= start && part.offset < end ? [part.name] : [],
   )
-  const named =
-    variables.length === 0
-      ? 'no variables on that line'
-      : `variables on that line: ${[...new Set(variables)].join(', ')}`
+  const variables = [...new Set(onLine)].slice(0, mostShown)
+  const named = variables.length === 0 ? 'no variables on that line' : `variables on that line: ${variables.join(', ')}`
   return new ForerunError(
     'template',
     `The template file '${template.file}' renders to invalid JSON at line ${line}, column ${column}: ${problem} (${named})`,

@@ -1,4 +1,5 @@
 import { ForerunError } from '../errors.ts'
+import { largestText, overLimit } from '../image/text-limits.ts'
 import { textPosition } from './text-position.ts'
 
 /** Variables and their values, by name. */
@@ -51,7 +52,7 @@ export function secretVariables(template: Template | undefined, secrets: Readonl
 /**
  * The text with every variable replaced by its value as `place` writes it (by default, as it is).
  *
- * @throws ForerunError `template` naming file and variable when one has no value.
+ * @throws ForerunError `template` naming file and variable when one has no value, `limit` when the text gets too large.
  */
 export function renderTemplate(template: Template, values: Values, options: { place?: Place } = {}): string {
   return renderParts(template, values, options).join('')
@@ -63,12 +64,25 @@ export type Place = (value: string, variable: { readonly name: string; readonly 
 /** As `renderTemplate`, with one string for each of the template's parts. */
 export function renderParts(template: Template, values: Values, options: { place?: Place } = {}): string[] {
   const place = options.place ?? ((value) => value)
+  let length = 0
   return template.parts.map((part) => {
-    if (part.kind === 'text') return part.text
-    const value = values.get(part.name)
-    if (value === undefined) throw missingValue(template, values, part.name)
-    return place(value, part)
+    const text = part.kind === 'text' ? part.text : placedValue(template, part, { values, place })
+    length += text.length
+    if (length > largestText) {
+      throw overLimit(`The template file '${template.file}'`, `more than ${largestText} bytes with the values in it`)
+    }
+    return text
   })
+}
+
+function placedValue(
+  template: Template,
+  variable: { readonly name: string; readonly offset: number },
+  { values, place }: { values: Values; place: Place },
+): string {
+  const value = values.get(variable.name)
+  if (value === undefined) throw missingValue(template, values, variable.name)
+  return place(value, variable)
 }
 
 /** As `renderTemplate` for a format of lines. @throws ForerunError `template` when a value would begin a new line. */
@@ -100,9 +114,13 @@ function strayDollar({ text, file, offset }: { text: string; file: string; offse
 
 function missingValue(template: Template, values: Values, name: string): ForerunError {
   const missing = templateVariables(template).filter((variable) => !values.has(variable))
+  const shown = missing.slice(0, mostShown).map((variable) => `--set ${variable}=VALUE`)
   return new ForerunError(
     'template',
     `The template file '${template.file}' still contains an unreplaced value for: ''${name}''`,
-    { hint: `Set it: ${missing.map((variable) => `--set ${variable}=VALUE`).join(' ')}` },
+    { hint: `Set it: ${shown.join(' ')}${missing.length > mostShown ? ' …' : ''}` },
   )
 }
+
+/** Variables that one message names. */
+export const mostShown = 20

@@ -3,7 +3,7 @@ import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFi
 import { basename, dirname, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { interruption } from './event-loop.ts'
-import { run } from './run.ts'
+import { ProgramFailure, run } from './run.ts'
 import { syncFileSystem } from './system-calls.ts'
 
 /**
@@ -57,7 +57,7 @@ export function syncFileSystemOf(folder: string): void {
  */
 export async function beginSync(folder: string, { signal }: { signal: AbortSignal }): Promise<void> {
   try {
-    const { status, stderr } = await run('sync', ['--file-system', folder], { signal })
+    const { status, stderr } = await run('sync', ['--file-system', folder], { signal, timeout: longestSync })
     // The kernel tells an error of the disk once only.
     if (status !== 0) {
       throw new ForerunError('host-file', `cannot write to the disk of '${folder}': ${stderr.trim()}`, {
@@ -66,6 +66,9 @@ export async function beginSync(folder: string, { signal }: { signal: AbortSigna
     }
   } catch (error) {
     if (signal.aborted) throw interruption(signal, 'while writing to the disk')
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!(error instanceof ProgramFailure && error.fault === 'absent')) throw error
   }
 }
+
+/** Milliseconds: gigabytes to a slow disk. */
+const longestSync = 3_600_000

@@ -15,9 +15,12 @@ export async function removeTree(path: string): Promise<string | undefined> {
   if (mounted !== undefined) return `stays: '${mounted}' is mounted in it`
   if (status.isDirectory() && removeEmptyDirectory(path)) return undefined
   // Reaches paths of any length, and stops at the file systems of mounts that have come in the meantime.
-  const { status: exit, stderr } = await run('rm', ['-rf', '--one-file-system', '--', path])
+  const { status: exit, stderr } = await run('rm', ['-rf', '--one-file-system', '--', path], { timeout: patience })
   return exit === 0 ? undefined : `could not be removed: ${stderr.trim().split('\n')[0]}`
 }
+
+/** Milliseconds: millions of files on a slow disk. */
+const patience = 30 * 60_000
 
 /** Whether a directory was empty, and is gone. */
 function removeEmptyDirectory(path: string): boolean {

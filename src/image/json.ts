@@ -1,10 +1,11 @@
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
+import { refuseDeepJson } from './text-limits.ts'
 
 /**
  * Reads a JSON document of a registry against a schema. `document` names it in the error: `the manifest`.
  *
- * @throws ForerunError `manifest` when the bytes are not UTF-8, not JSON, or not of that shape.
+ * @throws ForerunError `manifest` when the bytes are not UTF-8, not JSON, or not of that shape, `limit` when it has too many levels.
  */
 export function parseJson<Schema extends v.GenericSchema>(
   bytes: Uint8Array,
@@ -33,8 +34,11 @@ export function issueText(issue: v.BaseIssue<unknown>, root = ''): string {
 
 function decode(bytes: Uint8Array, document: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    refuseDeepJson(document, text)
+    return JSON.parse(text)
   } catch (cause) {
+    if (cause instanceof ForerunError) throw cause
     // TextDecoder throws a TypeError, JSON.parse a SyntaxError; neither quotes the bytes well.
     throw malformed(`${document} is not JSON`, { cause })
   }

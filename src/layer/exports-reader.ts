@@ -1,4 +1,4 @@
-import { ForerunError } from '../errors.ts'
+import { largestText, refuseLargeText } from '../image/text-limits.ts'
 import { displayPath, type LayerEntry, type LayerReceiver } from '../tree/entry.ts'
 import type { StoredEntry } from '../tree/merge.ts'
 
@@ -10,16 +10,13 @@ export interface ExportsReader extends LayerReceiver {
   readonly contents: ReadonlyMap<string, Buffer>
 }
 
-/** Bytes that one file of `/exports` may have to be read. */
-export const largestExport = 4 * 1024 * 1024
-
 /** Bytes of one layer that are kept on the chance that they matter. */
 const mostKept = 32 * 1024 * 1024
 
 /**
  * @param options.wanted objects whose content to keep; undefined: that of the files below `/exports` which are not too large,
  * as far as there is room for them.
- * @throws ForerunError `limit`, when it comes to it, for a wanted file with more bytes than `largestExport`.
+ * @throws ForerunError `limit`, when it comes to it, for a wanted file with more bytes than `largestText`.
  */
 export function exportsReader({ prefix, wanted }: { prefix: string; wanted?: ReadonlySet<string> }): ExportsReader {
   const entries: StoredEntry[] = []
@@ -28,8 +25,8 @@ export function exportsReader({ prefix, wanted }: { prefix: string; wanted?: Rea
   let kept: { content: Buffer; length: number } | undefined
 
   function keeps(entry: LayerEntry & { kind: 'file' }, object: string): boolean {
-    if (wanted === undefined) return entry.path.startsWith('exports/') && entry.size <= Math.min(room, largestExport)
-    if (wanted.has(object) && entry.size > largestExport) throw tooLarge(entry.path)
+    if (wanted === undefined) return entry.path.startsWith('exports/') && entry.size <= Math.min(room, largestText)
+    if (wanted.has(object)) refuseLargeText(`/${displayPath(entry.path)}`, entry.size)
     return wanted.has(object)
   }
 
@@ -58,10 +55,4 @@ export function exportsReader({ prefix, wanted }: { prefix: string; wanted?: Rea
       kept = undefined
     },
   }
-}
-
-function tooLarge(path: string): ForerunError {
-  return new ForerunError('limit', `'/${displayPath(path)}' of the image has more than ${largestExport} bytes`, {
-    hint: 'Templates are small texts: check how the image was built, or pull it and look at it then.',
-  })
 }

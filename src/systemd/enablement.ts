@@ -29,7 +29,7 @@ export async function enablementLinks(
       mkdirSync(dirname(join(root, path)), { recursive: true })
       writeFileSync(join(root, path), text)
     }
-    const { status, stderr } = await run('systemctl', ['--root', root, 'enable', unit], { signal })
+    const { status, stderr } = await run('systemctl', ['--root', root, 'enable', unit], { signal, timeout: 60_000 })
     if (status !== 0) throw refused(unit, stderr)
     return linksBelow(root)
   } catch (cause) {

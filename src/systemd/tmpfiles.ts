@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { ownEnvironment } from '../host/own-environment.ts'
 import { ProgramFailure, run } from '../host/run.ts'
@@ -22,14 +20,7 @@ export async function applyTmpfiles(file: string, options: TmpfilesOptions = {})
 
 /** Removes what lines for removal name (`r`, `R`, `D`; `systemd-tmpfiles --remove`). Otherwise as above. */
 export async function removeTmpfiles(lines: string, options: TmpfilesOptions = {}): Promise<string[]> {
-  const folder = mkdtempSync('/run/forerun-tmpfiles-')
-  try {
-    const file = join(folder, 'remove.conf')
-    writeFileSync(file, lines)
-    return await runTmpfiles('--remove', file, options)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+  return runTmpfiles('--remove', '-', { ...options, input: lines })
 }
 
 const program = 'systemd-tmpfiles'
@@ -40,12 +31,12 @@ const longest = 600_000
 async function runTmpfiles(
   verb: '--create' | '--remove',
   file: string,
-  { signal }: TmpfilesOptions,
+  { signal, input }: TmpfilesOptions & { input?: string },
 ): Promise<string[]> {
   // Its remarks are wanted here and in plain words, even where this process writes to the journal.
   const plain = { SYSTEMD_LOG_TARGET: 'console', SYSTEMD_LOG_LEVEL: 'notice', SYSTEMD_LOG_COLOR: '0', LC_ALL: 'C' }
   const environment = { ...ownEnvironment(), ...plain }
-  const { status, stderr } = await run(program, [verb, file], { signal, environment, timeout: longest }).catch(
+  const { status, stderr } = await run(program, [verb, file], { signal, input, environment, timeout: longest }).catch(
     (cause) => {
       throw cause instanceof ProgramFailure ? unrunnable(cause) : cause
     },

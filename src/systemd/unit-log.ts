@@ -8,8 +8,16 @@ import { run } from '../host/run.ts'
  */
 export async function lastLogLines(unit: string, { since }: { since: number }): Promise<string[]> {
   // What has just been written may not be in the files yet.
-  await run('journalctl', ['--sync'])
+  await run('journalctl', ['--sync'], { timeout })
   const words = ['--no-pager', '--quiet', '--output=cat', '--lines=15', `--since=@${since}`, `--unit=${unit}`]
-  const { status, stdout } = await run('journalctl', words)
-  return status === 0 ? stdout.split('\n').filter((line) => line !== '') : []
+  const { status, stdout } = await run('journalctl', words, { timeout })
+  return status === 0
+    ? stdout
+        .toString()
+        .split('\n')
+        .filter((line) => line !== '')
+    : []
 }
+
+/** Milliseconds. */
+const timeout = 30_000

@@ -90,3 +90,30 @@ test('a path that is longer than programs can use is refused', () => {
     message: /A host file of the image has a path of 4002 bytes: '\/long\//,
   })
 })
+
+test('no host file goes where the kernel makes the files', () => {
+  for (const path of ['proc/1/x', 'sys/x', 'dev/fd/9', 'proc/folder/']) {
+    assert.throws(() => plan({ [path]: '' }), {
+      code: 'exports',
+      message: `The image has a host file '/${path.replace(/\/$/, '')}', and /${path.split('/', 1)[0]} holds no files`,
+    })
+  }
+  const renamed = () => plan({ 'etc/x': '' }, { renameFiles: { '/etc/x': '/proc/sys/x' } })
+  assert.throws(renamed, { code: 'exports', message: /'\/proc\/sys\/x'/ })
+  assert.deepEqual(paths({ 'proc/': '', 'process/x': '' }, {}), ['/proc', '/process/x'])
+})
+
+test('templates that together render to very much are refused', () => {
+  const names = Array.from({ length: 30 }, (_, index) => `etc/${index}`)
+  const files = Object.fromEntries(names.map((name) => [name, '$BIG'.repeat(9)]))
+  const manifest = { defaultValues: {}, installedFilesTemplate: names.map((name) => `/${name}`) }
+  const content = Object.fromEntries(Object.entries(files).map(([path, text]) => [`/exports/hostfs/${path}`, text]))
+  const big = new Map([['BIG', 'x'.repeat(100_000)]])
+  assert.throws(
+    () => planHostFiles(imageFiles(content), parseExportsManifest(JSON.stringify(manifest)), { values: big }),
+    {
+      code: 'limit',
+      message: /^The image's host files that are templates have more than 16777216 bytes together$/,
+    },
+  )
+})

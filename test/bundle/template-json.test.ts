@@ -68,3 +68,25 @@ test('integers of 64 bits keep every digit', () => {
     ratio: 0.5,
   })
 })
+
+test('JSON that is too deep is over a limit, in the template or in a value', () => {
+  const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+  for (const given of [() => render(deep, {}), () => render('{"a": $DEEP}', { DEEP: deep })]) {
+    assert.throws(given, { code: 'limit', message: /^The template file '.*' has more than 128 levels/ })
+  }
+  assert.throws(() => readJsonFile(deep, '/exports/manifest.json', { code: 'exports' }), {
+    code: 'limit',
+    message: /^The file '\/exports\/manifest\.json' has more than 128 levels/,
+  })
+})
+
+test('a fault on a line of very many variables is told with some of them', () => {
+  const names = Array.from({ length: 50_000 }, (_, index) => `V${index}`)
+  const text = `{"a": [\n${names.map((name) => `$${name}`).join(',')},\n]}`
+  const values = Object.fromEntries(names.map((name) => [name, '1']))
+  const last = text.replace('$V49999,\n]', '$V49999,]')
+  assert.throws(() => render(last, values), {
+    code: 'template',
+    message: /line 2, column \d+: .* \(variables on that line: V0, V1, (V\d+, ){17}V19\)$/,
+  })
+})

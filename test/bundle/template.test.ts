@@ -63,3 +63,16 @@ test('a value with a line break is refused in a format of lines', () => {
     assert.throws(() => renderLineTemplate(template, new Map([['CMD', value]])), { code: 'template', message: /'CMD'/ })
   }
 })
+
+test('of very many variables without a value the hint names some', () => {
+  const text = Array.from({ length: 50_000 }, (_, index) => `$V${index}`).join(' ')
+  assert.throws(() => render(text), { code: 'template', hint: /^Set it: (--set V\d+=VALUE ){20}…$/ })
+})
+
+test('values that make a text too large are refused before it is made', () => {
+  const template = parseTemplate('$A'.repeat(100_000), '/exports/service.template')
+  assert.throws(() => renderTemplate(template, new Map([['A', 'x'.repeat(100_000)]])), {
+    code: 'limit',
+    message: /^The template file '\/exports\/service\.template' has more than 1048576 bytes with the values in it$/,
+  })
+})

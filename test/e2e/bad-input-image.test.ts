@@ -105,6 +105,29 @@ const faults: Record<string, [Exports, Omit<Complaint, 'pulled'>]> = {
     { hostfs: { '/etc/passwd/below': 'x' } },
     { code: 'host-file', message: /\/etc\/passwd/ },
   ],
+  'a host file below /proc': [
+    { hostfs: { '/proc/sys/kernel/tool': 'x' } },
+    { code: 'exports', message: /'\/proc\/sys\/kernel\/tool', and \/proc holds no files$/ },
+  ],
+  'a unit of megabytes': [
+    { 'service.template': `[Unit]\n# ${'x'.repeat(2 * 1024 * 1024)}\n` },
+    { code: 'limit', message: /'\/exports\/service\.template' of the image has more than 1048576 bytes$/ },
+  ],
+  'a configuration that is too deep': [
+    { 'config.json.template': `{"annotations": ${'['.repeat(100_000)}${']'.repeat(100_000)}}` },
+    { code: 'limit', message: /config\.json\.template' has more than 128 levels of lists and objects$/ },
+  ],
+  'a manifest.json that is too deep': [
+    { 'manifest.json': `${'['.repeat(100_000)}${']'.repeat(100_000)}` },
+    { code: 'limit', message: /manifest\.json' has more than 128 levels of lists and objects$/ },
+  ],
+  'a default value that makes a template too large': [
+    {
+      'service.template': `[Unit]\n# ${'$BIG'.repeat(1000)}\n`,
+      'manifest.json': { defaultValues: { BIG: 'x'.repeat(100_000) } },
+    },
+    { code: 'limit', message: /service\.template' has more than 1048576 bytes with the values in it$/ },
+  ],
 }
 
 for (const [index, [fault, [exports, complaint]]] of Object.entries(faults).entries()) {

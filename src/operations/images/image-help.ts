@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { ForerunError } from '../../errors.ts'
+import { readAtMost } from '../../host/read-at-most.ts'
+import { largestText, refuseLargeText } from '../../image/text-limits.ts'
 import { openImage, wholeImage } from '../../store/image.ts'
 import { objectPath } from '../../store/object.ts'
 import { byteString } from '../../tree/entry.ts'
@@ -43,15 +44,9 @@ export function imageHelp(words: string, context: Context): ImageHelp {
       hint: `See what else it says of itself: forerun images info ${image}`,
     })
   }
-  if (node.size > largestPage) {
-    throw new ForerunError('limit', `'${file}' of the image has more than ${largestPage} bytes`, {
-      hint: 'No page of help needs that much.',
-    })
-  }
-  return { image, file, text: readFileSync(objectPath(store, node.object), 'utf8') }
+  refuseLargeText(file, node.size)
+  return { image, file, text: readAtMost(objectPath(store, node.object), largestText).toString('utf8') }
 }
-
-const largestPage = 4 * 1024 * 1024
 
 function page(tree: DirectoryNode, path: string): FileNode | undefined {
   const node = resolvePath(tree, byteString(path))

@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs'
+import { readAtMost } from '../../host/read-at-most.ts'
 import { copiesElsewhere, parseConfigurationDetails } from '../../image/configuration-details.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { LayerTotals } from '../../image/layer-limits.ts'
+import { largestText, refuseLargeText, textBudget } from '../../image/text-limits.ts'
 import { exportsReader } from '../../layer/exports-reader.ts'
 import { readLayer } from '../../layer/read-layer.ts'
 import type { ImageSource } from '../../source/source.ts'
@@ -181,13 +182,18 @@ function ask({ layers, contents, store }: Looking): {
   const tree = treeOf(layers.slice(gap + 1), { isLowest: gap < 0 })
   const unknown = new Set<string>()
   const lacking = new Set<string>()
+  const spend = textBudget('The texts of the image')
   const found = templateVariables({
     read(path) {
       const node = lookUp(tree, path)
       if (node === 'unknown' && !isOverruled(path, tree)) unknown.add(path)
       if (node === 'unknown' || node?.kind !== 'file') return undefined
-      const content = isStored(node.object) ? readFileSync(objectPath(store, node.object)) : contents.get(node.object)
+      refuseLargeText(path, node.size)
+      const content = isStored(node.object)
+        ? readAtMost(objectPath(store, node.object), largestText)
+        : contents.get(node.object)
       if (content === undefined) lacking.add(node.object)
+      else spend(content.length)
       return content
     },
   })

@@ -1,15 +1,26 @@
-import { readFileSync } from 'node:fs'
 import type { ExportedFile, ImageFiles } from '../../bundle/image-files.ts'
-import type { ByteString } from '../../tree/entry.ts'
+import { readAtMost } from '../../host/read-at-most.ts'
+import { largestText, refuseLargeText, textBudget } from '../../image/text-limits.ts'
+import { type ByteString, displayPath } from '../../tree/entry.ts'
 import type { DirectoryNode, FileNode, TreeNode } from '../../tree/node.ts'
 import { resolvePath } from '../../tree/resolve.ts'
 
-/** The files of an image as the bundle reads them. @param pathOf where the content of a file lies on the disk. */
+/**
+ * The files of an image as the bundle reads them.
+ *
+ * @param pathOf where the content of a file lies on the disk.
+ * @returns what throws a ForerunError `limit` for a text that is too large, and when the image has too many.
+ */
 export function treeFiles(tree: DirectoryNode, pathOf: (file: FileNode) => string | Buffer): ImageFiles {
+  const spend = textBudget('The texts of the image')
   return {
     read(path) {
       const node = resolvePath(tree, path)
-      return node?.kind === 'file' ? readFileSync(pathOf(node)) : undefined
+      if (node?.kind !== 'file') return undefined
+      const content = readAtMost(pathOf(node), largestText + 1)
+      refuseLargeText(displayPath(path), content.length)
+      spend(content.length)
+      return content
     },
     stat(path) {
       const node = resolvePath(tree, path)
