@@ -5,13 +5,17 @@ import { runProgram } from './program.ts'
 async function main(): Promise<void> {
   const interrupt = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort())
+  let lost: NodeJS.ErrnoException | undefined
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader of a pipe has gone away: `forerun images list | head -1`. Results come last: nothing is cut short.
-    process.exit(error.code === 'EPIPE' ? 0 : printError(error, { json: false, debug: false }))
+    lost ??= error
   })
   // Progress that nobody reads is no reason to stop in the midst of changes.
   process.stderr.on('error', () => {})
-  process.exit(await runProgram(process.argv.slice(2), interrupt.signal))
+  const status = await runProgram(process.argv.slice(2), interrupt.signal)
+  // That the reader of a pipe has gone away is no fault: `forerun images list | head -1`.
+  const isFault = status === 0 && lost !== undefined && lost.code !== 'EPIPE'
+  // The command has ended its threads: an exit while they run may hang. What is left are idle connections.
+  process.exit(isFault ? printError(lost, { json: false, debug: false }) : status)
 }
 
 void main()

@@ -97,9 +97,12 @@ async function debugLog(): Promise<Emit> {
   return diagnostics({ debug: true })
 }
 
-/** To a pipe, too, everything is written before the process exits. */
+/** To a pipe, too, everything is written before the process exits. Its reader may have gone away: it has read enough. */
 function write(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
+    process.stdout.write(text, (error) => {
+      if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') reject(error)
+      else resolve()
+    })
   })
 }

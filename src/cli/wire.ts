@@ -7,12 +7,13 @@ import type { SystemdManager } from '../systemd/manager.ts'
 import { openThreads } from '../workers/threads.ts'
 import { version } from './version.ts'
 
-/** The real adapters behind an operation's context. Dispose of it to close the connection to systemd. */
+/** The real adapters behind an operation's context. Dispose of it to end its threads, and to close the connection to systemd. */
 export function wire(options: { emit: Emit; signal: AbortSignal }): Context & AsyncDisposable {
   const { emit, signal } = options
   const settings = spokenAs(calledAs(), readSettings())
   // Everything that knows of HTTP: loaded only by what looks for images.
   const openImage = () => import('./open-image.ts')
+  const threads = openThreads()
   let connection: Promise<SystemdManager> | undefined
   return {
     version,
@@ -20,7 +21,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
-    threads: openThreads(),
+    threads,
     candidates: async (location) => (await openImage()).candidatePlaces(location),
     source: async (location, options) => (await openImage()).openSource(location, options, { settings, signal }),
     target: async (location, options) => (await openImage()).openTarget(location, options, { settings, signal }),
@@ -30,6 +31,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
       return connection
     },
     async [Symbol.asyncDispose]() {
+      await threads[Symbol.asyncDispose]()
       // That it could not be made was told to whoever asked for it.
       const manager = await connection?.catch(() => undefined)
       await manager?.[Symbol.asyncDispose]()

@@ -18,6 +18,11 @@ export interface Threads {
   ): Promise<ReturnType<ThreadTasks[Name]>>
   /** Ends those that are free, but for so many: what they have allocated is given back. */
   keep(count: number): Promise<void>
+  /**
+   * Ends all, those at work too, and waits until they are gone. To be done before the process exits: an exit while
+   * threads run waits for them in a way that now and then never ends.
+   */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** What work in threads needs of a command. */
@@ -29,10 +34,17 @@ export interface ThreadContext {
 
 export function openThreads(): Threads {
   const free: Worker[] = []
+  const all = new Set<Worker>()
+  const start = (): Worker => {
+    const worker = startThread()
+    all.add(worker)
+    worker.once('exit', () => all.delete(worker))
+    return worker
+  }
   return {
     async run(task, work, signal) {
       if (signal?.aborted) throw interruption(signal)
-      const worker = free.pop() ?? startThread()
+      const worker = free.pop() ?? start()
       worker.ref()
       worker.postMessage({ task, work })
       const answer = await answerOf(worker, signal)
@@ -46,6 +58,10 @@ export function openThreads(): Threads {
       // Loaded here, since every command has threads, and most use none.
       const { trimMemory } = await import('../host/system-calls.ts')
       trimMemory()
+    },
+    async [Symbol.asyncDispose]() {
+      free.length = 0
+      await Promise.all([...all].map((worker) => worker.terminate()))
     },
   }
 }
@@ -63,7 +79,7 @@ function answerOf(worker: Worker, signal: AbortSignal | undefined): Promise<Thre
       message: (answer: ThreadAnswer) => signal?.aborted || leave(() => resolve(answer))(),
       // An error that no task throws, such as memory that has run out, ends the thread and is thrown here.
       error: (error: unknown) => leave(() => reject(error))(),
-      exit: leave(() => reject(signal?.aborted ? interruption(signal) : new Error('a thread has ended by itself'))),
+      exit: leave(() => reject(signal?.aborted ? interruption(signal) : new Error('a thread was ended at its work'))),
     }
     for (const [name, listener] of Object.entries(listeners)) worker.on(name, listener)
     signal?.addEventListener('abort', end)
