@@ -14,8 +14,13 @@ async function main(): Promise<void> {
   const status = await runProgram(process.argv.slice(2), interrupt.signal)
   // That the reader of a pipe has gone away is no fault: `forerun images list | head -1`.
   const isFault = status === 0 && lost !== undefined && lost.code !== 'EPIPE'
-  // The command has ended its threads: an exit while they run may hang. What is left are idle connections.
-  process.exit(isFault ? printError(lost, { json: false, debug: false }) : status)
+  process.exitCode = isFault ? printError(lost, { json: false, debug: false }) : status
+  // Nothing is left to do, so that Node ends by itself. `process.exit` would now and then hang: it waits for the threads in
+  // which V8 compiles, and these may wait for the main thread to collect garbage.
+  setTimeout(() => process.exit(), longestEnd).unref()
 }
+
+/** Milliseconds: should something keep Node running, an end that may hang is better than none. */
+const longestEnd = 5_000
 
 void main()

@@ -19,8 +19,7 @@ export interface Threads {
   /** Ends those that are free, but for so many: what they have allocated is given back. */
   keep(count: number): Promise<void>
   /**
-   * Ends all, those at work too, and waits until they are gone. To be done before the process exits: an exit while
-   * threads run waits for them in a way that now and then never ends.
+   * Ends all, those at work too, and waits until they are gone: a process with threads that run does not end by itself.
    */
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -7,7 +7,7 @@ import { packLayer, sha256 } from '../lab/layer.ts'
 import { random } from '../lab/random.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 
-/** How a command ends while it has threads: an exit beside running threads hung now and then. */
+/** How a command ends: `process.exit` hung once in eighty times, since threads in which V8 compiles waited for the main thread. */
 let lab: InstalledHost
 
 before(async () => {
