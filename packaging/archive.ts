@@ -40,9 +40,31 @@ export const nodeStart = {
   options: ['--max-semi-space-size=1'],
 } as const
 
-const launcher = `#!/bin/sh
+/**
+ * What Node obeys of the environment: other programs' wishes, and in `sudo -E` those of another user, must not load code into
+ * forerun, turn off the checks of TLS, or write files as root.
+ */
+const nodeVariables = [
+  ...['NODE_OPTIONS', 'NODE_PATH', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_REPL_HISTORY', 'NODE_ICU_DATA', 'NODE_DEBUG'],
+  ...['NODE_DEBUG_NATIVE', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_USE_SYSTEM_CA'],
+  ...['NODE_USE_ENV_PROXY', 'NODE_COMPILE_CACHE', 'NODE_COMPILE_CACHE_PORTABLE', 'NODE_DISABLE_COMPILE_CACHE'],
+  ...[
+    'NODE_V8_COVERAGE',
+    'NODE_REDIRECT_WARNINGS',
+    'NODE_NO_WARNINGS',
+    'NODE_PENDING_DEPRECATION',
+    'NODE_TEST_CONTEXT',
+  ],
+  ...['NODE_PENDING_PIPE_INSTANCES', 'NODE_PRESERVE_SYMLINKS', 'NODE_PRESERVE_SYMLINKS_MAIN', 'NODE_DISABLE_COLORS'],
+  ...['NODE_SKIP_PLATFORM_CHECK', 'NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID'],
+  ...['OPENSSL_CONF', 'OPENSSL_MODULES', 'OPENSSL_ENGINES'],
+]
+
+/** The shell's script that users call. */
+export const launcher = `#!/bin/sh
 # Runs forerun with the Node that lies beside it, also when this file is reached by a symbolic link.
-self=$(readlink -f -- "$0") || exit 127
+self=$(PATH=/usr/bin:/bin readlink -f -- "$0") || exit 127
+unset ${nodeVariables.join(' ')}
 export FORERUN_CALLED_AS="$0"
 ${nodeStart.environment.join(' ')} exec "\${self%/*}/node" ${nodeStart.options.join(' ')} "\${self%/*}/forerun.cjs" "$@"
 `
