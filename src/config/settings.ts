@@ -1,7 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'ini'
 import { ForerunError } from '../errors.ts'
+import { readWhenPresent } from '../host/read-when-present.ts'
+import { requireRootOnly } from '../host/root-only.ts'
 import { defaultLayerLimits, type LayerLimits } from '../image/layer-limits.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 import { duration, oneOf, path, program, size, wholeNumber, yesOrNo } from './setting-value.ts'
@@ -44,7 +46,8 @@ const backends = ['forerun', 'ostree'] as const
  * of their names: what comes later wins, key by key. Files need not exist.
  *
  * @param options.root the tree whose files are read; default `/`.
- * @throws ForerunError `settings` for an unknown section or key and for a bad value, with file and line.
+ * @throws ForerunError `settings` for an unknown section or key and for a bad value, with file and line; for a file that cannot be
+ * read, or that others than root may change.
  */
 export function readSettings({ root = '/' }: { root?: string } = {}): Settings {
   const settings = defaults()
@@ -93,11 +96,11 @@ function readSettingsFile(file: string, settings: Draft): void {
 }
 
 function fileLines(file: string): string[] {
+  requireRootOnly(file, 'settings')
   try {
-    return readFileSync(file, 'utf8').split(/\r?\n/)
+    return readWhenPresent(file)?.toString('utf8').split(/\r?\n/) ?? []
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return []
+    const { message } = error as NodeJS.ErrnoException
     throw new ForerunError('settings', `cannot read ${file}: ${message}`, { hint: `Mend ${file}.`, cause: error })
   }
 }

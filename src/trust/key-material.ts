@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import { requireRootOnly } from '../host/root-only.ts'
 import type { KeyMaterial } from './policy.ts'
 
 /**
  * The bytes of a key or certificate that a policy names.
  *
- * @throws ForerunError `policy` when the file cannot be read: without its keys a policy accepts nothing.
+ * @throws ForerunError `policy` when the file cannot be read, or others than root may change it: without its keys a policy accepts
+ * nothing.
  */
 export function readKeyMaterial(material: KeyMaterial): Buffer {
   if ('data' in material) return material.data
+  requireRootOnly(material.path, 'policy')
   try {
     return readFileSync(material.path)
   } catch (cause) {

@@ -1,7 +1,9 @@
-import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
-import { readWhenPresent } from '../host/read-when-present.ts'
+import { type Environment, ownEnvironment } from '../host/own-environment.ts'
+import { isAbsent, readWhenPresent } from '../host/read-when-present.ts'
+import { requireRootOnly } from '../host/root-only.ts'
 import { parsePolicy } from './parse-policy.ts'
 import { acceptEverything, type Policy } from './policy.ts'
 
@@ -15,12 +17,14 @@ export interface PolicyPlaces {
 /**
  * The places of the containers tools, as of 2026: `$CONTAINERS_POLICY_JSON`, else `$XDG_CONFIG_HOME` (default
  * `~/.config`)`/containers/policy.json`, `/etc/containers/policy.json`, `/usr/share/containers/policy.json`.
+ *
+ * @param environment default: `ownEnvironment`.
  */
-export function policyPlaces(environment: NodeJS.ProcessEnv = process.env): PolicyPlaces {
+export function policyPlaces(environment: Environment = ownEnvironment()): PolicyPlaces {
   const { CONTAINERS_POLICY_JSON: file, XDG_CONFIG_HOME: configuration, HOME: home } = environment
   if (file !== undefined && file !== '') return { files: [file], isNamed: true }
-  const own = configuration || join(home || homedir(), '.config')
-  const folders = [join(own, 'containers'), '/etc/containers', '/usr/share/containers']
+  const own = configuration || (home && join(home, '.config'))
+  const folders = [...(own ? [join(own, 'containers')] : []), '/etc/containers', '/usr/share/containers']
   return { files: folders.map((folder) => join(folder, 'policy.json')), isNamed: false }
 }
 
@@ -28,21 +32,33 @@ export function policyPlaces(environment: NodeJS.ProcessEnv = process.env): Poli
  * The policy of this host. Where there is no policy.json at all, every image is accepted: forerun runs on hosts that have no
  * containers tools, and a file that no package brought cannot be asked for.
  *
- * @throws ForerunError `policy` when the file cannot be read or understood: then no image is accepted.
+ * @throws ForerunError `policy` when the file cannot be read or understood, or others than root may change it: then no image is
+ * accepted.
  */
 export function readPolicy(places: PolicyPlaces = policyPlaces()): Policy {
   for (const file of places.files) {
-    const bytes = read(file)
+    const bytes = readPolicyFile(file)
     if (bytes !== undefined) return parsePolicy(bytes, { file })
   }
   if (!places.isNamed) return acceptEverything
   throw unreadable(places.files.join(', '), 'is not there')
 }
 
-function read(file: string): Buffer | undefined {
+/**
+ * One of the files; undefined when it is not there. A link to nothing, of the file or of its folder, is a policy that cannot be
+ * read: it must not open the host.
+ *
+ * @throws ForerunError `policy`
+ */
+export function readPolicyFile(file: string): Buffer | undefined {
+  requireRootOnly(file, 'policy')
   try {
-    return readWhenPresent(file)
+    const bytes = readWhenPresent(file)
+    const folder = dirname(file)
+    if (bytes !== undefined || isAbsent(folder) || existsSync(folder)) return bytes
+    throw unreadable(file, `cannot be read: ${folder} is a link to nothing`)
   } catch (cause) {
+    if (cause instanceof ForerunError) throw cause
     throw unreadable(file, 'cannot be read', cause)
   }
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { ForerunError } from '../../errors.ts'
 import { parseLocation } from '../../image/location.ts'
 import { shownWords } from '../../image/reference.ts'
+import type { ContainersPlace } from '../../source/registry/config/containers-folders.ts'
 import { signaturePlaces } from '../../source/registry/config/registries-d.ts'
 import { type OpenPgpKey, openPgpKeys } from '../../trust/key-ids.ts'
 import {
@@ -11,7 +12,7 @@ import {
   requirementsFor,
   type SigstoreSignedRequirement,
 } from '../../trust/policy.ts'
-import { readPolicy } from '../../trust/read-policy.ts'
+import { policyPlaces, readPolicy } from '../../trust/read-policy.ts'
 import { scopesOf } from '../../trust/scopes.ts'
 
 /** One requirement of policy.json. */
@@ -45,21 +46,22 @@ export interface Trust {
 /**
  * What the host requires of images.
  *
+ * @param host default: this one, as this user sees it.
  * @param words only what is required of these: a scope that policy.json names, else an image.
  * @throws ForerunError `policy` when policy.json cannot be understood; `reference` for words that are neither.
  */
-export async function showTrust(words?: string): Promise<Trust> {
-  const policy = readPolicy()
+export async function showTrust(words?: string, host: ContainersPlace = {}): Promise<Trust> {
+  const policy = readPolicy(policyPlaces(host.environment))
   const entries = [...allEntries(policy)].filter(({ scope }) => words === undefined || scope === words)
   const shown = entries.length === 0 && words !== undefined ? [entryOf(policy, words)] : entries
   const rows: TrustRow[] = []
-  for (const entry of shown) rows.push(...(await rowsOf(entry)))
+  for (const entry of shown) rows.push(...(await rowsOf(entry, host)))
   return { file: policy.file, rows }
 }
 
 /** policy.json as it is, understood or not. @throws ForerunError `policy` when there is none. */
-export function rawTrust(): string {
-  const { file } = readPolicy()
+export function rawTrust(host: ContainersPlace = {}): string {
+  const { file } = readPolicy(policyPlaces(host.environment))
   if (file !== undefined) return readFileSync(file, 'utf8').trimEnd()
   throw new ForerunError('policy', 'there is no policy.json, and every image is accepted', {
     hint: 'To make one: forerun trust default reject, or forerun trust add',
@@ -86,12 +88,12 @@ function entryOf(policy: Policy, words: string): Entry {
   return { transport, scope, requirements }
 }
 
-function rowsOf({ transport, scope, requirements }: Entry): Promise<TrustRow[]> {
+function rowsOf({ transport, scope, requirements }: Entry, host: ContainersPlace): Promise<TrustRow[]> {
   const rows = requirements.map(async (requirement) => ({
     ...{ transport, scope, keys: await keysOf(requirement) },
     type: requirement.type === 'unsupported' ? requirement.written : requirement.type,
     identity: 'signedIdentity' in requirement ? requirement.signedIdentity.type : undefined,
-    store: 'signedIdentity' in requirement && transport === 'docker' ? storeOf(scope, requirement) : undefined,
+    store: 'signedIdentity' in requirement && transport === 'docker' ? storeOf(scope, requirement, host) : undefined,
   }))
   return Promise.all(rows)
 }
@@ -123,11 +125,11 @@ function sigstoreMaterials({ authority }: SigstoreSignedRequirement): readonly K
   return authority.kind === 'fulcio' ? [authority.ca] : [authority.roots]
 }
 
-function storeOf(scope: string, { type }: Requirement): string {
+function storeOf(scope: string, { type }: Requirement, host: ContainersPlace): string {
   const slash = scope.indexOf('/')
   const domain = slash < 0 ? scope : scope.slice(0, slash)
   const path = slash < 0 ? '' : scope.slice(slash + 1)
-  const { lookaside, attachments } = signaturePlaces({ domain, ...splitPath(path) })
+  const { lookaside, attachments } = signaturePlaces({ domain, ...splitPath(path) }, host)
   if (type === 'sigstoreSigned' && attachments) return 'the registry'
   return shownWords(displayed(lookaside))
 }

@@ -4,10 +4,12 @@ import { ForerunError } from '../../errors.ts'
 import { writeFileDurably } from '../../host/durable-file.ts'
 import { namingFullDisk } from '../../host/full-disk.ts'
 import { readWhenPresent } from '../../host/read-when-present.ts'
+import { requireRootOnly } from '../../host/root-only.ts'
+import type { ContainersPlace } from '../../source/registry/config/containers-folders.ts'
 import { type PlannedFile, plannedStorage } from '../../source/registry/config/registries-d-edit.ts'
 import { editedPolicy, type PolicyEntry, type WrittenRequirement } from '../../trust/edit-policy.ts'
 import { binaryKeyring } from '../../trust/openpgp-keyring.ts'
-import { type PolicyPlaces, policyPlaces } from '../../trust/read-policy.ts'
+import { type PolicyPlaces, policyPlaces, readPolicyFile } from '../../trust/read-policy.ts'
 import { parsePublicKey } from '../../trust/sigstore/public-key.ts'
 import type { Context } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
@@ -25,6 +27,8 @@ export interface TrustRequest {
   readonly identity?: string
   /** Where OpenPGP signatures are: `file:///…`, `http://…` or `https://…`. */
   readonly lookaside?: string
+  /** Default: this one, as this user sees it. */
+  readonly host?: ContainersPlace
 }
 
 export interface TrustChange {
@@ -46,14 +50,14 @@ export async function addTrust(request: TrustRequest, context: Context): Promise
   const requirements = writtenRequirements(request)
   using _lock = await lockHost('trust', context)
   const storage = storageFor(entry, request)
-  const policy = plannedPolicy({ entry, requirements })
+  const policy = plannedPolicy({ entry, requirements }, request)
   if (policy === undefined) throw new Error('an entry that is added is there')
   return { written: writeAll([...(storage === undefined ? [] : [storage]), policy]), ...shownEntry(entry) }
 }
 
 /** Removes what policy.json says of a scope. @throws ForerunError `policy` when it says nothing of it. */
 export async function deleteTrust(
-  { scope, transport = 'docker' }: Pick<TrustRequest, 'scope' | 'transport'>,
+  { scope, transport = 'docker', host }: Pick<TrustRequest, 'scope' | 'transport' | 'host'>,
   context: Context,
 ): Promise<TrustChange> {
   const entry = parseTrustScope(scope, transport)
@@ -63,7 +67,7 @@ export async function deleteTrust(
     })
   }
   using _lock = await lockHost('trust', context)
-  const policy = plannedPolicy({ entry, requirements: undefined })
+  const policy = plannedPolicy({ entry, requirements: undefined }, { host })
   if (policy !== undefined) return { written: writeAll([policy]), transport, scope }
   throw new ForerunError('policy', `policy.json says nothing of ${transport}: ${scope || "''"}`, {
     hint: 'See what it says: forerun trust show',
@@ -71,8 +75,12 @@ export async function deleteTrust(
 }
 
 /** What is required of images of which policy.json says nothing else. */
-export async function setDefaultTrust(type: 'accept' | 'reject', context: Context): Promise<TrustChange> {
-  return addTrust({ scope: 'default', type: type === 'accept' ? 'insecureAcceptAnything' : 'reject' }, context)
+export async function setDefaultTrust(
+  type: 'accept' | 'reject',
+  context: Context,
+  host: ContainersPlace = {},
+): Promise<TrustChange> {
+  return addTrust({ scope: 'default', type: type === 'accept' ? 'insecureAcceptAnything' : 'reject', host }, context)
 }
 
 function writtenRequirements({ type, keys = [], identity }: TrustRequest): WrittenRequirement[] {
@@ -96,6 +104,7 @@ function writtenRequirements({ type, keys = [], identity }: TrustRequest): Writt
 
 /** A key that cannot be used would only be noticed by the next pull. */
 function checkKey(path: string, type: 'signedBy' | 'sigstoreSigned'): void {
+  requireRootOnly(path, 'usage')
   const bytes = readKey(path)
   if (type === 'signedBy') binaryKeyring(bytes, { name: path })
   else if (parsePublicKey(bytes.toString('utf8')) === undefined) {
@@ -114,10 +123,10 @@ function readKey(path: string): Buffer {
   }
 }
 
-function storageFor(entry: PolicyEntry, { type, lookaside }: TrustRequest): PlannedFile | undefined {
+function storageFor(entry: PolicyEntry, { type, lookaside, host }: TrustRequest): PlannedFile | undefined {
   const attachments = type === 'sigstoreSigned' ? true : undefined
   if (entry !== 'default' && entry.transport === 'docker' && entry.scope !== '') {
-    return plannedStorage(entry.scope, { lookaside, attachments })
+    return plannedStorage(entry.scope, { lookaside, attachments }, host)
   }
   if (lookaside === undefined) return undefined
   throw new ForerunError('usage', 'only the images of a registry have signatures elsewhere', {
@@ -125,8 +134,11 @@ function storageFor(entry: PolicyEntry, { type, lookaside }: TrustRequest): Plan
   })
 }
 
-function plannedPolicy(change: Parameters<typeof editedPolicy>[1]): PlannedFile | undefined {
-  const { file, before } = currentPolicy(policyPlaces())
+function plannedPolicy(
+  change: Parameters<typeof editedPolicy>[1],
+  { host }: { host?: ContainersPlace | undefined },
+): PlannedFile | undefined {
+  const { file, before } = currentPolicy(policyPlaces(host?.environment))
   const text = editedPolicy(before, change, { file })
   return text === undefined ? undefined : { path: file, text }
 }
@@ -134,7 +146,7 @@ function plannedPolicy(change: Parameters<typeof editedPolicy>[1]): PlannedFile 
 /** The file in force. What a package brought is not edited: the administrator's file goes before it. */
 function currentPolicy({ files }: PolicyPlaces): { file: string; before: Buffer | undefined } {
   for (const file of files) {
-    const before = readWhenPresent(file)
+    const before = readPolicyFile(file)
     if (before !== undefined) return { file: file.startsWith('/usr/share/') ? systemPolicy : file, before }
   }
   return { file: files.length === 1 ? (files[0] ?? systemPolicy) : systemPolicy, before: undefined }

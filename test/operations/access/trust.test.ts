@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { readSettings } from '../../../src/config/settings.ts'
 import { hostPaths } from '../../../src/host/paths.ts'
-import { rawTrust, showTrust } from '../../../src/operations/access/show-trust.ts'
-import { addTrust, deleteTrust, setDefaultTrust } from '../../../src/operations/access/trust.ts'
+import * as shown from '../../../src/operations/access/show-trust.ts'
+import * as trust from '../../../src/operations/access/trust.ts'
 import type { Context } from '../../../src/operations/context.ts'
+import type { ContainersPlace } from '../../../src/source/registry/config/containers-folders.ts'
 import { differences, snapshot } from '../../lab/snapshot.ts'
 import { scratch, threads } from '../../store/scratch.ts'
 import { type GpgHome, gpgHome } from '../../trust/gpg-home.ts'
@@ -20,7 +21,7 @@ let folder: ReturnType<typeof scratch>
 let file: string
 let registries: string
 let context: Context
-const { HOME, XDG_CONFIG_HOME, CONTAINERS_POLICY_JSON } = process.env
+let host: ContainersPlace
 
 before(async () => {
   gpg = await gpgHome()
@@ -35,9 +36,7 @@ beforeEach(() => {
   registries = join(folder.path, '.config/containers/registries.d')
   mkdirSync(registries, { recursive: true })
   writeFileSync(file, JSON.stringify(policy))
-  process.env.HOME = folder.path
-  delete process.env.XDG_CONFIG_HOME
-  delete process.env.CONTAINERS_POLICY_JSON
+  host = { environment: { HOME: folder.path } }
   context = {
     version: '0',
     settings: readSettings({ root: folder.path }),
@@ -58,12 +57,14 @@ beforeEach(() => {
 afterEach(() => folder[Symbol.dispose]())
 
 after(async () => {
-  for (const [name, value] of Object.entries({ HOME, XDG_CONFIG_HOME, CONTAINERS_POLICY_JSON })) {
-    if (value === undefined) delete process.env[name]
-    else process.env[name] = value
-  }
   await gpg[Symbol.asyncDispose]()
 })
+
+const addTrust: typeof trust.addTrust = (request, context) => trust.addTrust({ host, ...request }, context)
+const deleteTrust: typeof trust.deleteTrust = (request, context) => trust.deleteTrust({ host, ...request }, context)
+const setDefaultTrust: typeof trust.setDefaultTrust = (type, context) => trust.setDefaultTrust(type, context, host)
+const showTrust: typeof shown.showTrust = (words) => shown.showTrust(words, host)
+const rawTrust: typeof shown.rawTrust = () => shown.rawTrust(host)
 
 function written(): typeof policy & { transports: Record<string, Record<string, unknown>> } {
   return JSON.parse(readFileSync(file, 'utf8'))
@@ -162,20 +163,21 @@ test('a file that is a link stays one', async () => {
   writeFileSync(real, JSON.stringify(policy))
   const link = join(folder.path, 'link.json')
   symlinkSync('real.json', link)
-  process.env.CONTAINERS_POLICY_JSON = link
+  host = { environment: { CONTAINERS_POLICY_JSON: link } }
   await setDefaultTrust('accept', context)
   assert.equal(realpathSync(link), real)
   assert.deepEqual(JSON.parse(readFileSync(real, 'utf8')).default, [{ type: 'insecureAcceptAnything' }])
 })
 
 test('a file that was not there comes to accept all else, as none does', async () => {
-  process.env.CONTAINERS_POLICY_JSON = join(folder.path, 'new/policy.json')
+  const fresh = join(folder.path, 'new/policy.json')
+  host = { environment: { CONTAINERS_POLICY_JSON: fresh } }
   await addTrust({ scope: 'a.example', type: 'reject' }, context)
-  assert.deepEqual(JSON.parse(readFileSync(process.env.CONTAINERS_POLICY_JSON, 'utf8')), {
+  assert.deepEqual(JSON.parse(readFileSync(fresh, 'utf8')), {
     default: [{ type: 'insecureAcceptAnything' }],
     transports: { docker: { 'a.example': [{ type: 'reject' }] } },
   })
-  assert.equal(statSync(process.env.CONTAINERS_POLICY_JSON).mode & 0o777, 0o644)
+  assert.equal(statSync(fresh).mode & 0o777, 0o644)
 })
 
 const wrong: [string, () => Parameters<typeof addTrust>[0], { code: string; message: RegExp }][] = [
@@ -236,7 +238,7 @@ test('a policy or a storage that cannot be understood is left alone', async () =
 test('a policy that cannot be written takes the address back with it', async () => {
   const request = { scope: 'b.example', type: 'signedBy', keys: [annsKey], lookaside: 'file:///x' } as const
   // Nothing can be made there, not even by root.
-  process.env.CONTAINERS_POLICY_JSON = '/proc/self/policy.json'
+  host = { environment: { HOME: folder.path, CONTAINERS_POLICY_JSON: '/proc/self/policy.json' } }
   await refused(addTrust(request, context), {
     code: 'host-file',
     message: /\/proc\/self\/policy.json cannot be written/,

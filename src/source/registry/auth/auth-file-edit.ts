@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ForerunError } from '../../../errors.ts'
 import { writeFileDurably } from '../../../host/durable-file.ts'
+import { requireRootOnly } from '../../../host/root-only.ts'
 import { type AuthFile, parseAuthFile } from './auth-file.ts'
 
 /** Keys of `auths` and what they are to hold; undefined: no such key any more. */
@@ -10,7 +11,7 @@ export type AuthChanges = ReadonlyMap<string, { auth?: string } | undefined>
 /**
  * Reads the file that logging in edits; one that is not there has no entries.
  *
- * @throws ForerunError `credentials` when it is malformed or cannot be read.
+ * @throws ForerunError `credentials` when it is malformed or cannot be read, or others than root may change it.
  */
 export function editableAuthFile(path: string): AuthFile {
   return parseAuthFile(readBytes(path), { path, format: 'auth.json' })
@@ -18,7 +19,7 @@ export function editableAuthFile(path: string): AuthFile {
 
 /**
  * Changes entries of the file in one step, and leaves everything else in it as it is, what forerun does not know too. It
- * and the directory that it may need are made for its owner alone.
+ * and the directory that it may need are made for its owner alone. Root writes nowhere where somebody else could have put a link.
  *
  * @throws ForerunError `credentials` when the file cannot be written.
  */
@@ -39,6 +40,7 @@ export function changeAuths(path: string, changes: AuthChanges): void {
 }
 
 function readBytes(path: string): Buffer {
+  requireRootOnly(path, 'credentials')
   try {
     return readFileSync(path)
   } catch (cause) {

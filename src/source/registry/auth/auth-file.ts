@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import * as v from 'valibot'
 import { ForerunError } from '../../../errors.ts'
+import { requireRootOnly } from '../../../host/root-only.ts'
 import { absent, dictionary } from '../../../image/descriptor.ts'
 import { parseJson } from '../../../image/json.ts'
 import type { Credentials } from '../transport/registry.ts'
@@ -71,7 +72,8 @@ export function entryCredentials(file: AuthFile, scope: AuthScope): Credentials 
   return undefined
 }
 
-async function readPlace({ path, isNamed, isPrivate }: AuthPlace): Promise<Buffer | undefined> {
+async function readPlace({ path, isNamed, isChosen, isPrivate }: AuthPlace): Promise<Buffer | undefined> {
+  if (!isChosen) requireRootOnly(path, 'credentials')
   try {
     return await readFile(path)
   } catch (cause) {

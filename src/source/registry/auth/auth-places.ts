@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ForerunError } from '../../../errors.ts'
+import { ownEnvironment } from '../../../host/own-environment.ts'
 import type { ContainersPlace } from '../config/containers-folders.ts'
 
 /** A file that may hold credentials. */
@@ -11,6 +11,8 @@ export interface AuthPlace {
   readonly format: 'auth.json' | 'dockercfg'
   /** Named by the user, so that it has to be there. */
   readonly isNamed: boolean
+  /** Named on the command line: root may name a file of somebody else's. */
+  readonly isChosen: boolean
   /** Kept for root by whoever set up the host: those who may not read it do without. */
   readonly isPrivate: boolean
 }
@@ -21,10 +23,10 @@ export interface AuthPlace {
  * stands in place of all.
  */
 export function authPlaces(authfile: string | undefined, host: ContainersPlace = {}): AuthPlace[] {
-  const { environment = process.env, root = '/' } = host
+  const { environment = ownEnvironment(), root = '/' } = host
   const named = authfile ?? (environment.REGISTRY_AUTH_FILE || undefined)
-  if (named !== undefined) return [{ ...place(named), isNamed: true }]
-  const home = homeFolder(environment)
+  if (named !== undefined) return [{ ...place(named), isNamed: true, isChosen: authfile !== undefined }]
+  const { HOME: home } = environment
   const settings = environment.XDG_CONFIG_HOME || (home && join(home, '.config'))
   const docker = environment.DOCKER_CONFIG || (home && join(home, '.docker'))
   return [
@@ -43,7 +45,7 @@ export function authPlaces(authfile: string | undefined, host: ContainersPlace =
  * in the way of the session's own.
  */
 export function loginFile(authfile: string | undefined, host: ContainersPlace = {}): string {
-  const { environment = process.env } = host
+  const { environment = ownEnvironment() } = host
   const named = authfile ?? (environment.REGISTRY_AUTH_FILE || undefined)
   if (named !== undefined) return named
   const directory = environment.XDG_RUNTIME_DIR
@@ -53,24 +55,13 @@ export function loginFile(authfile: string | undefined, host: ContainersPlace = 
   })
 }
 
-/** Services have no HOME in their environment, and some have no user that is known: undefined. */
-function homeFolder(environment: NonNullable<ContainersPlace['environment']>): string | undefined {
-  if (environment.HOME) return environment.HOME
-  try {
-    return homedir()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_SYSTEM_ERROR') return undefined
-    throw error
-  }
-}
-
 function place(path: string): AuthPlace {
-  return { path, format: 'auth.json', isNamed: false, isPrivate: false }
+  return { path, format: 'auth.json', isNamed: false, isChosen: false, isPrivate: false }
 }
 
 /** In memory: gone with the next boot. */
 function runtimeFile({
-  environment = process.env,
+  environment = ownEnvironment(),
   root = '/',
   uid = process.getuid?.() ?? 0,
 }: ContainersPlace): string {

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
+import { type Environment, ownEnvironment } from '../../../host/own-environment.ts'
 
 /** Whose settings of the containers tools are read. */
 export interface ContainersPlace {
   /** The tree whose `/etc`, `/usr` and `/var` are meant. Default `/`. */
   readonly root?: string
-  /** Default: that of the process. */
-  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Default: `ownEnvironment`. */
+  readonly environment?: Environment
   /** Default: that of the process. */
   readonly uid?: number
 }
@@ -14,7 +15,7 @@ export interface ContainersPlace {
  * Where the containers tools keep settings, what goes before first: the user's folder, if there is a home, then those of `/etc` and
  * `/usr/share`. A user's folder is where the environment says, whatever the root.
  */
-export function containersFolders({ root = '/', environment = process.env }: ContainersPlace): string[] {
+export function containersFolders({ root = '/', environment = ownEnvironment() }: ContainersPlace): string[] {
   const user = environment.XDG_CONFIG_HOME || (environment.HOME && join(environment.HOME, '.config'))
   const tops = [...(user ? [user] : []), join(root, 'etc'), join(root, 'usr/share')]
   return tops.map((top) => join(top, 'containers'))

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ForerunError } from '../../../errors.ts'
+import { requireRootOnly } from '../../../host/root-only.ts'
 import { type ContainersPlace, dropInFolders } from './containers-folders.ts'
 
 /** What is believed of one registry beside what the system trusts, and who one is to it. In PEM. */
@@ -26,6 +27,9 @@ export function readHostCertificates(
   const folder = certDir ?? certificateFolders(host, place).find((path) => existsSync(path))
   if (folder === undefined) return { authorities: [], clients: [] }
   const names = read(folder, () => readdirSync(folder)).sort()
+  // A folder that is named on the command line may be anybody's.
+  const found = certDir === undefined ? [folder, ...names.map((name) => join(folder, name))] : []
+  for (const path of found) requireRootOnly(path, 'settings')
   for (const name of names) {
     const [other] = [name.replace(/\.cert$/, '.key'), name.replace(/\.key$/, '.cert')].filter((half) => half !== name)
     if (other !== undefined && !names.includes(other)) {

@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ForerunError } from '../../../errors.ts'
+import { ownEnvironment } from '../../../host/own-environment.ts'
+import { isAbsent } from '../../../host/read-when-present.ts'
 import { type ContainersPlace, containersFolders } from './containers-folders.ts'
 import { dropInFiles } from './drop-in-files.ts'
 
@@ -17,24 +18,24 @@ export function registriesConfFiles(place: ContainersPlace): string[] {
   if (only.length > 0) return [...only, ...last]
   const main = containersFolders(place)
     .map((folder) => join(folder, 'registries.conf'))
-    .filter((file) => existsSync(file))
+    .filter((file) => !isAbsent(file))
   const dropIns = dropInFiles(place, { name: 'registries', suffix: '.conf.d', extension: '.conf' })
   return [...main.slice(0, 1), ...dropIns, ...last]
 }
 
 /** The file in which Podman records the short names that somebody chose, if there is one. */
 export function shortNameCacheFile(place: ContainersPlace): string | undefined {
-  const { root = '/', environment = process.env, uid = process.getuid?.() ?? 0 } = place
+  const { root = '/', environment = ownEnvironment(), uid = process.getuid?.() ?? 0 } = place
   const home = environment.XDG_CACHE_HOME || (environment.HOME && join(environment.HOME, '.cache'))
   const cache = uid === 0 ? join(root, 'var/cache') : home
   const file = cache ? join(cache, 'containers/short-name-aliases.conf') : undefined
-  return file !== undefined && existsSync(file) ? file : undefined
+  return file !== undefined && !isAbsent(file) ? file : undefined
 }
 
-function namedFile({ environment = process.env }: ContainersPlace, variable: string): string[] {
+function namedFile({ environment = ownEnvironment() }: ContainersPlace, variable: string): string[] {
   const file = environment[variable]
   if (!file) return []
-  if (existsSync(file)) return [file]
+  if (!isAbsent(file)) return [file]
   throw new ForerunError('settings', `${variable} names ${file}, which is not there`, {
     hint: `Mend or unset ${variable}.`,
   })

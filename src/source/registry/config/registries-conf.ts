@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { ForerunError } from '../../../errors.ts'
+import { requireRootOnly } from '../../../host/root-only.ts'
 import type { ContainersPlace } from './containers-folders.ts'
 import { registriesConfFiles, shortNameCacheFile } from './registries-conf-files.ts'
 import {
@@ -54,6 +55,7 @@ export function readRegistriesConf(place: ContainersPlace = {}): RegistriesConf 
 
 function readFile(file: string): RegistriesConfFile {
   try {
+    requireRootOnly(file, 'settings')
     return parseRegistriesConf(readFileSync(file, 'utf8'), file)
   } catch (cause) {
     if (cause instanceof ForerunError) throw cause

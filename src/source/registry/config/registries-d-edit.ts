@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type Document, isMap, parseDocument } from 'yaml'
 import { ForerunError } from '../../../errors.ts'
+import { requireRootOnly } from '../../../host/root-only.ts'
+import { type ContainersPlace, containersFolders } from './containers-folders.ts'
 import { dropInFiles } from './drop-in-files.ts'
 
 /** What containers-registries.d(5) is to say of a scope; undefined: as it is. */
@@ -27,10 +28,14 @@ export interface PlannedFile {
  * @returns undefined when it is as wanted.
  * @throws ForerunError `usage` for an address that is none, `settings` for a file that cannot be read.
  */
-export function plannedStorage(scope: string, setting: StorageSetting): PlannedFile | undefined {
+export function plannedStorage(
+  scope: string,
+  setting: StorageSetting,
+  place: ContainersPlace = {},
+): PlannedFile | undefined {
   if (setting.lookaside !== undefined) checkAddress(setting.lookaside)
-  const files = dropInFiles({}, { name: 'registries', suffix: '.d', extension: '.yaml' }).map(readFile)
-  const path = join(ownFolder(), `${scope.replace(/[^\w.-]/g, '-')}.yaml`)
+  const files = dropInFiles(place, { name: 'registries', suffix: '.d', extension: '.yaml' }).map(readFile)
+  const path = join(ownFolder(place), `${scope.replace(/[^\w.-]/g, '-')}.yaml`)
   const holder =
     files.find(({ document }) => document.hasIn(['docker', scope])) ?? files.find((file) => file.path === path)
   const { document, path: target } = holder ?? { document: parseDocument('') as Document, path }
@@ -39,9 +44,10 @@ export function plannedStorage(scope: string, setting: StorageSetting): PlannedF
 }
 
 /** The user's folder goes before the system's, as where it is read. */
-function ownFolder(): string {
-  const own = join(homedir(), '.config/containers/registries.d')
-  return existsSync(own) ? own : '/etc/containers/registries.d'
+function ownFolder(place: ContainersPlace): string {
+  const folders = containersFolders(place).map((folder) => join(folder, 'registries.d'))
+  const own = folders.slice(0, -2).find((folder) => existsSync(folder))
+  return own ?? '/etc/containers/registries.d'
 }
 
 function checkAddress(address: string): void {
@@ -54,6 +60,7 @@ function checkAddress(address: string): void {
 }
 
 function readFile(path: string): { path: string; document: Document } {
+  requireRootOnly(path, 'settings')
   const document = parseDocument(readFileSync(path, 'utf8'))
   const [fault] = document.errors
   if (fault === undefined && (document.contents === null || isMap(document.contents))) return { path, document }

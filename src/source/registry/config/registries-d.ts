@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as v from 'valibot'
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml'
 import { ForerunError } from '../../../errors.ts'
+import { ownEnvironment } from '../../../host/own-environment.ts'
+import { requireRootOnly } from '../../../host/root-only.ts'
 import { absent, dictionary } from '../../../image/descriptor.ts'
 import { type Reference, repositoryName } from '../../../image/reference.ts'
 import type { ContainersPlace } from './containers-folders.ts'
@@ -106,6 +107,7 @@ function readFile(file: string): Section[] {
 }
 
 function readText(file: string): string {
+  requireRootOnly(file, 'settings')
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
@@ -149,10 +151,10 @@ function scopesOf(reference: Reference): string[] {
 /** Where the containers tools put the signatures that they make, unless told otherwise. */
 function builtInLookaside({
   root = '/',
-  environment = process.env,
+  environment = ownEnvironment(),
   uid = process.getuid?.() ?? 0,
 }: ContainersPlace): URL {
-  const home = environment.HOME || homedir()
+  const { HOME: home = '/' } = environment
   return pathToFileURL(
     uid === 0 ? join(root, 'var/lib/containers/sigstore') : join(home, '.local/share/containers/sigstore'),
   )
