@@ -1,9 +1,12 @@
+import { posix } from 'node:path'
 import { serviceTemplate } from '../../templates/service.template.ts'
+import { ForerunError } from '../errors.ts'
 import type { SecurityModules } from '../host/security-modules.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
 import { absentSources } from './absent-sources.ts'
+import { refuseNestedSources } from './bind-sources.ts'
 import { credentialsFolder, credentialValues, withCredentials } from './credentials.ts'
-import { defaultConfiguration, type VolumeDirectory } from './default-configuration.ts'
+import { defaultConfiguration } from './default-configuration.ts'
 import { renderDropIn, unitNotifyWay } from './drop-in.ts'
 import { type Exports, exportedVariables, readExports } from './exports.ts'
 import { type HostFile, planHostFiles } from './host-files.ts'
@@ -32,6 +35,7 @@ import { unitCgroup } from './unit-cgroup.ts'
 import { parseUnit } from './unit-file.ts'
 import { renderUnitTemplate } from './unit-template.ts'
 import { builtInVariables, type Deployment, deploymentValues, unitFollowsPidFile } from './values.ts'
+import type { Volume } from './volumes.ts'
 
 export interface BundleInput {
   readonly deployment: Deployment
@@ -51,6 +55,8 @@ export interface BundleInput {
   readonly unitDropIns?: readonly string[]
   /** Whether a read-only root is to be an overlay, too. */
   readonly overlay: boolean
+  /** `asked`: whatever the image says, `preferred`: where the image does not say. */
+  readonly readOnlyRoot?: 'asked' | 'preferred' | undefined
 }
 
 /** All that an installation puts on the host, complete and checked, before anything is there. */
@@ -84,6 +90,12 @@ export interface ServiceBundle {
   readonly tmpfilesMode: number
   /** What has to exist in the root file system. */
   readonly mountPoints: readonly MountPoint[]
+  /** Those that the image declares, of an image without a configuration of its own. */
+  readonly volumes: readonly Volume[]
+  /** The folder of the host that holds the volumes, root's alone. */
+  readonly volumesFolder: string
+  /** Whether it is for the user to say that the root is read-only. */
+  readonly choosesRoot: boolean
 }
 
 /**
@@ -144,6 +156,9 @@ export function prepareBundle(input: BundleInput): Bundle {
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     tmpfilesMode: fileMode(exports.tmpfiles, secrets),
     mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : kind(path))),
+    volumes,
+    volumesFolder: volumesFolder(input.deployment, values),
+    choosesRoot: exports.configuration === undefined,
   }
   const readable = readableSecrets(exports.unit, secrets)
   return { ...common, service, notices: [...unused, ...notices, ...unfit, ...absent, ...readable] }
@@ -171,24 +186,39 @@ function unusedAssignments({ assignments, files }: BundleInput, exports: Exports
 
 /** The configuration that the image brings, or the one made from the image's own where it brings none. */
 function ownConfiguration(
-  { deployment, image, files, hostKind }: BundleInput,
+  { deployment, image, files, hostKind, rootfs, readOnlyRoot }: BundleInput,
   exports: Exports,
   values: Values,
-): { own: RuntimeConfiguration; volumes: readonly VolumeDirectory[]; notices: string[] } {
+): { own: RuntimeConfiguration; volumes: readonly Volume[]; notices: readonly string[] } {
   const source = exports.configuration
   if (source === undefined) {
-    const state = values.get('STATE_DIRECTORY') ?? ''
-    const { configuration, volumes } = defaultConfiguration(image, files, { name: deployment.name, state, hostKind })
-    return { own: configuration, volumes, notices: [] }
+    // A tree of the user's own is not to be written to by a container that nobody has said may do so.
+    const readOnly = readOnlyRoot !== undefined || rootfs !== undefined
+    const { configuration, volumes, notices } = defaultConfiguration(image, files, {
+      volumes: volumesFolder(deployment, values),
+      readOnly,
+      hostKind,
+    })
+    return { own: configuration, volumes, notices }
   }
   const [json, file] =
     source.kind === 'file'
       ? [readJsonFile(source.text, source.file, { code: 'configuration' }), source.file]
       : [renderJsonTemplate(source.template, values), source.template.file]
   const own = parseRuntimeConfiguration(json, file)
+  refuseNestedSources(own)
+  if (readOnlyRoot === 'asked' && own.root.readonly !== true) {
+    throw new ForerunError('usage', `--read-only cannot be had: '${file}' of the image asks for a writable root`, {
+      hint: 'Leave out --read-only, or have the image built anew.',
+    })
+  }
   if (own.process.terminal !== true) return { own, volumes: [], notices: [] }
   const notice = `'${file}' asks for a terminal, which a service does not have: the journal takes its output instead`
   return { own: withoutTerminal(own), volumes: [], notices: [notice] }
+}
+
+function volumesFolder({ name }: Deployment, values: Values): string {
+  return posix.join(values.get('STATE_DIRECTORY') ?? '', name)
 }
 
 /** The unit of ours has one variable more than an image's own: STOP_SIGNAL. */
@@ -215,24 +245,30 @@ function rootMount(
   })
 }
 
-/** The image's lines, or else lines for absent sources of bind mounts; and those for volumes, which no template knows. */
+/**
+ * The image's lines, or else lines for absent sources of bind mounts; before them those for volumes, which no template
+ * knows. Of two lines for one path systemd takes the first, and the folder of the volumes has to be root's alone: a set-uid
+ * file that a container makes in a volume would else serve every user of the host.
+ */
 function tmpfilesText(
   { deployment, hostKind }: BundleInput,
   parts: {
     template: Template | undefined
     configuration: RuntimeConfiguration
     hostFiles: readonly HostFile[]
-    volumes: readonly VolumeDirectory[]
+    volumes: readonly Volume[]
     values: Values
   },
 ): string {
-  const volumes = parts.volumes.map(directoryLine)
+  const folder = { path: volumesFolder(deployment, parts.values), mode: 0o700, uid: 0, gid: 0 }
+  const directories = parts.volumes.map((volume) => ({ ...volume, path: volume.source }))
+  const volumes = directories.length === 0 ? [] : [folder, ...directories].map(directoryLine)
   if (parts.template !== undefined) {
     const rendered = renderTmpfilesTemplate(parts.template, parts.values)
-    return volumes.length === 0 ? rendered : [rendered.replace(/\n?$/, ''), ...volumes, ''].join('\n')
+    return [...volumes, rendered].join('\n')
   }
   // systemd makes that of the credentials at each start.
-  const made = new Set([...parts.volumes.map(({ path }) => path), credentialsFolder(deployment.name)])
+  const made = new Set([...directories.map(({ path }) => path), credentialsFolder(deployment.name)])
   const brought = installedKind(hostKind, { hostFiles: parts.hostFiles, tmpfiles: '' })
   const sources = sourceLines(parts.configuration.mounts ?? [], {
     exists: (path) => made.has(path) || brought(path) !== undefined,

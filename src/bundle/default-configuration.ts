@@ -6,34 +6,32 @@ import { defaultCapabilities, defaultMaskedPaths, defaultMounts, defaultReadonly
 import type { ImageFiles } from './image-files.ts'
 import { lookUpUser } from './image-user.ts'
 import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
-
-/** A directory of the host that a volume of the image is bound to, with the metadata that it has in the image. */
-export interface VolumeDirectory {
-  /** Absolute. */
-  readonly path: string
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-}
+import { imagePath, imageVolumes, type Volume, volumeMount } from './volumes.ts'
 
 export interface DefaultConfiguration {
   readonly configuration: RuntimeConfiguration
-  /** Parents first; the first is the parent of all volumes. Empty for an image without volumes. */
-  readonly volumes: readonly VolumeDirectory[]
+  readonly volumes: readonly Volume[]
+  /** What the user should know, one sentence each. */
+  readonly notices: readonly string[]
 }
 
 /**
  * The configuration of an image that carries none, by the OCI image specification's "Conversion to OCI Runtime
- * Configuration", isolated as container engines do by default, but in the host's network and with its host name, and on
- * a read-only root. Volumes live in `places.state`/NAME on the host.
+ * Configuration", isolated as container engines do by default, but in the host's network and with its host name.
  *
- * @param places.hostKind what lies at a path of the host, where `/etc/resolv.conf` and `/etc/hosts` come from.
- * @throws ForerunError `configuration` when the image has no command or its user is unknown.
+ * @param options.volumes the folder of the host where volumes lie.
+ * @param options.readOnly whether its root is to be read-only.
+ * @param options.hostKind what lies at a path of the host, where `/etc/resolv.conf` and `/etc/hosts` come from.
+ * @throws ForerunError `configuration` when the image has no command, its user is unknown, or a volume cannot be had.
  */
 export function defaultConfiguration(
   image: ImageConfiguration,
   files: ImageFiles,
-  places: { name: string; state: string; hostKind: (path: string) => 'directory' | 'file' | undefined },
+  options: {
+    volumes: string
+    readOnly: boolean
+    hostKind: (path: string) => 'directory' | 'file' | undefined
+  },
 ): DefaultConfiguration {
   const { config } = image
   const args = [...config.entrypoint, ...config.cmd]
@@ -42,7 +40,7 @@ export function defaultConfiguration(
       hint: 'Build the image with an entrypoint, or with /exports/config.json.template.',
     })
   }
-  const volumes = volumeMounts(config.volumes, places)
+  const { volumes, notices } = imageVolumes(config.volumes, files, options.volumes)
   const imageHasDirectory = (path: string) => files.stat(byteString(path))?.kind === 'directory'
   const configuration: RuntimeConfiguration = {
     ociVersion: '1.0.2',
@@ -59,8 +57,8 @@ export function defaultConfiguration(
       },
       noNewPrivileges: false,
     },
-    root: { path: 'rootfs', readonly: true },
-    mounts: withVolumes([...defaultMounts(imageHasDirectory), ...nameResolution(places.hostKind)], volumes),
+    root: { path: 'rootfs', readonly: options.readOnly },
+    mounts: withVolumes([...defaultMounts(imageHasDirectory), ...nameResolution(options.hostKind)], volumes, files),
     annotations: annotations(image),
     linux: {
       namespaces: [{ type: 'pid' }, { type: 'ipc' }, { type: 'mount' }, { type: 'cgroup' }],
@@ -70,7 +68,7 @@ export function defaultConfiguration(
       readonlyPaths: [...defaultReadonlyPaths],
     },
   }
-  return { configuration, volumes: volumeDirectories(volumes, files, places) }
+  return { configuration, volumes, notices }
 }
 
 function imageUser(user: string, files: ImageFiles): { uid: number; gid: number; additionalGids?: number[] } {
@@ -86,18 +84,6 @@ function environment(image: readonly string[]): string[] {
   return ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...entries]
 }
 
-/** Bind mounts in the order of their places, so that a volume in another comes after it. */
-function volumeMounts(volumes: readonly string[], { name, state }: { name: string; state: string }): Mount[] {
-  const destinations = new Set(volumes.map((volume) => posix.resolve('/', volume)))
-  destinations.delete('/')
-  return [...destinations].sort().map((destination) => ({
-    destination,
-    type: 'bind',
-    source: posix.join(state, name, destination),
-    options: ['rbind', 'rw'],
-  }))
-}
-
 /** Absent files are left out, since a runtime refuses to start with an absent source. */
 function nameResolution(hostKind: (path: string) => 'directory' | 'file' | undefined): Mount[] {
   return ['/etc/resolv.conf', '/etc/hosts']
@@ -110,10 +96,17 @@ function nameResolution(hostKind: (path: string) => 'directory' | 'file' | undef
     }))
 }
 
-/** A volume takes the place of a default mount at the same path. */
-function withVolumes(mounts: readonly Mount[], volumes: readonly Mount[]): Mount[] {
+/**
+ * A volume takes the place of a default mount at the same path. Mounts are made in their order, so each comes after those
+ * above it, which would hide it.
+ */
+function withVolumes(mounts: readonly Mount[], volumes: readonly Volume[], files: ImageFiles): Mount[] {
+  const place = ({ destination }: Mount): string => imagePath(files, destination) ?? destination
   const taken = new Set(volumes.map(({ destination }) => destination))
-  return [...mounts.filter(({ destination }) => !taken.has(destination)), ...volumes]
+  const depth = (mount: Mount): number => place(mount).split('/').length
+  return [...mounts.filter((mount) => !taken.has(place(mount))), ...volumes.map(volumeMount)].sort(
+    (a, b) => depth(a) - depth(b),
+  )
 }
 
 /** "Annotation Fields": what the image says beside its process; its labels win over these. */
@@ -133,18 +126,4 @@ function annotations({ config, ...image }: ImageConfiguration): Record<string, s
     ),
     ...config.labels,
   }
-}
-
-function volumeDirectories(
-  volumes: readonly Mount[],
-  files: ImageFiles,
-  { name, state }: { name: string; state: string },
-): VolumeDirectory[] {
-  if (volumes.length === 0) return []
-  const directories = volumes.map(({ destination, source = '' }) => {
-    const found = files.stat(byteString(destination))
-    if (found?.kind !== 'directory') return { path: source, mode: 0o755, uid: 0, gid: 0 }
-    return { path: source, mode: found.mode, uid: found.uid, gid: found.gid }
-  })
-  return [{ path: posix.join(state, name), mode: 0o755, uid: 0, gid: 0 }, ...directories]
 }

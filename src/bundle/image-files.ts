@@ -7,6 +7,10 @@ import type { ByteString } from '../tree/entry.ts'
 export interface ImageFiles {
   /** Content of a regular file; undefined when there is none. */
   read(path: ByteString): Buffer | undefined
+  /**
+   * The absolute path without symbolic links of what is at a path, or would be; undefined when the links have no end.
+   */
+  realPath(path: ByteString): ByteString | undefined
   /** What is at a path; undefined when there is nothing. */
   stat(path: ByteString): ImageFile | undefined
   /** Everything under `/exports/hostfs`, parents first; links are not followed, other kinds are left out. */

@@ -1,9 +1,17 @@
 import { posix } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import { isBindMount } from './bind-mount.ts'
-import type { VolumeDirectory } from './default-configuration.ts'
 import type { Mount } from './runtime-schema.ts'
 import { readWord, unitPath } from './unit-word.ts'
+
+/** A directory of the host, with what it is to have when it is made. */
+export interface HostDirectory {
+  /** Absolute. */
+  readonly path: string
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+}
 
 /**
  * tmpfiles.d(5) lines that make the sources of bind mounts that are absent, as directories, since what a mount expects
@@ -20,9 +28,12 @@ export function sourceLines(
   return absent.sort().map((path) => directoryLine({ path, mode: 0o700, ...options.owner }))
 }
 
-/** A line that makes a directory, and mends its owner and mode when it is there. */
-export function directoryLine({ path, mode, uid, gid }: VolumeDirectory): string {
-  return `d ${field(path)} ${mode.toString(8).padStart(4, '0')} ${uid} ${gid} - -`
+/**
+ * A line that makes a directory. One that is there keeps its owner and mode (`:`), since a service may
+ * have changed those of its data, and every boot applies the line again.
+ */
+export function directoryLine({ path, mode, uid, gid }: HostDirectory): string {
+  return `d ${field(path)} :${mode.toString(8).padStart(4, '0')} :${uid} :${gid} - -`
 }
 
 /**

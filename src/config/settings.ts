@@ -14,7 +14,12 @@ export interface Settings {
     /** Whether layers are kept as they were transferred, too, so that an image can be pushed when its source is gone. */
     readonly keepBlobs: boolean
   }
-  readonly containers: { readonly path: string; readonly checkout: CheckoutMethod }
+  readonly containers: {
+    readonly path: string
+    readonly checkout: CheckoutMethod
+    /** Whether the root of an image without a configuration is read-only. */
+    readonly readOnly: boolean
+  }
   readonly install: {
     /** Whether an image may have power over the host by its host files. `ask`: whoever sits at a terminal; others may. */
     readonly acceptPrivileges: (typeof acceptances)[number]
@@ -62,7 +67,7 @@ type Draft = {
 function defaults(): Draft {
   return {
     store: { path: '/var/lib/forerun/store', keepBlobs: false },
-    containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
+    containers: { path: '/var/lib/forerun/containers', checkout: 'auto', readOnly: false },
     install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
     runtime: { path: 'runc' },
@@ -151,6 +156,7 @@ const sections: Record<string, Keys> = {
   containers: {
     path: path((value, { containers }: Draft) => (containers.path = value)),
     checkout: oneOf(checkoutMethods, (value, { containers }: Draft) => (containers.checkout = value)),
+    'read-only': yesOrNo((value, { containers }: Draft) => (containers.readOnly = value)),
   },
   service: { settle: duration((value, { service }: Draft) => (service.settle = value)) },
   runtime: { path: program((value, { runtime }: Draft) => (runtime.path = value)) },

@@ -5,6 +5,7 @@ import { acquireLock, type Lock, type LockHolder, type LockRequest } from '../ho
 import { removeTree } from '../host/remove-tree.ts'
 import { removeStaging } from '../store/staging.ts'
 import { recover } from '../transaction/transaction.ts'
+import { removeStagedVolumes } from '../transaction/volumes.ts'
 import { changeHost } from './change-host.ts'
 import type { Context } from './context.ts'
 
@@ -22,6 +23,7 @@ export async function lockHost(operation: string, context: Context): Promise<Dis
   try {
     await recover(paths.journal, changeHost(context), signal)
     await removeUnfinishedDeployments(context)
+    await removeStagedVolumes('/var/lib', context.emit)
     return lock
   } catch (error) {
     lock[Symbol.dispose]()

@@ -28,6 +28,8 @@ export type Change =
   | { readonly kind: 'remove-empty'; readonly paths: readonly string[] }
   | { readonly kind: 'rename'; readonly path: string; readonly to: string }
   | { readonly kind: 'discard'; readonly path: string }
+  | { readonly kind: 'place-volume'; readonly staged: string; readonly path: string }
+  | { readonly kind: 'close-folder'; readonly path: string }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | { readonly kind: 'load'; readonly unit: string }
   | { readonly kind: 'unit-state' | 'start' | 'stop'; readonly unit: string; readonly container: UnitContainer }
@@ -46,6 +48,16 @@ export type ChangeRecord =
   | { readonly kind: 'remove-empty'; readonly paths: readonly string[] }
   | { readonly kind: 'rename'; readonly path: string; readonly to: string }
   | { readonly kind: 'discard'; readonly path: string; readonly to: string }
+  | {
+      readonly kind: 'place-volume'
+      readonly staged: string
+      readonly path: string
+      /** Of the empty folder that lay there; absent where there was none. */
+      readonly before?: Ownership
+      /** Of the staged volume, as it was made. */
+      readonly content: string
+    }
+  | { readonly kind: 'close-folder'; readonly path: string; readonly mode: number }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | { readonly kind: 'load'; readonly unit: string }
   | ServiceRecord<'unit-state'>

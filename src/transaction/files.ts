@@ -125,21 +125,6 @@ export const removeFile: ChangeKind<'remove-file'> = {
   },
 }
 
-/** Once the transaction has been committed, removes what holds nothing, the last given first; anything else is kept and told of. */
-export const removeEmpty: ChangeKind<'remove-empty'> = {
-  prepare: ({ paths }) => ({ kind: 'remove-empty', paths }),
-  apply() {},
-  finish({ paths }, host) {
-    for (const path of paths.toReversed()) {
-      const status = lstatSync(path, { throwIfNoEntry: false })
-      if (status === undefined) continue
-      if (status.isDirectory()) removeEmptyDirectory(path)
-      else if (!status.isFile() || status.size === 0) unlinkSync(path)
-      if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
-    }
-  },
-}
-
 /** A rename within one file system, to a name that is free. @throws ForerunError `file-exists`. */
 export const rename: ChangeKind<'rename'> = {
   prepare: ({ path, to }) => ({ kind: 'rename', path, to }),

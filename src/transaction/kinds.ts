@@ -3,14 +3,15 @@ import {
   discard,
   makeDirectory,
   makeSymlink,
-  removeEmpty,
   removeFile,
   rename,
   replaceFile,
   replaceSymlink,
   writeFile,
 } from './files.ts'
+import { removeEmpty } from './made-path.ts'
 import { createTmpfiles, load, mount, reload, removeTmpfiles, start, stop, unitState, unmount } from './units.ts'
+import { closeFolder, placeVolume } from './volumes.ts'
 
 const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
   'write-file': writeFile,
@@ -22,6 +23,8 @@ const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
   'remove-empty': removeEmpty,
   rename,
   discard,
+  'place-volume': placeVolume,
+  'close-folder': closeFolder,
   reload,
   load,
   'unit-state': unitState,

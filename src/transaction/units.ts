@@ -1,6 +1,5 @@
-import { lstatSync, unlinkSync } from 'node:fs'
 import type { ChangeHost, ChangeKind, ChangeOf, RecordOf } from './change.ts'
-import { isPresent, removeEmptyDirectory } from './files.ts'
+import { removeMadePath } from './made-path.ts'
 
 /**
  * systemd reads its unit files anew: in its place among the changes, or, with `undone`, when all later changes have been
@@ -88,13 +87,7 @@ export const createTmpfiles: ChangeKind<'create-tmpfiles'> = {
   apply: ({ file }, _record, host) => host.createTmpfiles(file),
   /** Removes what was made; a directory that holds something by now is kept, with a notice. */
   undo({ absent }, host) {
-    for (const path of absent.toReversed()) {
-      const status = lstatSync(path, { throwIfNoEntry: false })
-      if (status === undefined) continue
-      if (!status.isDirectory()) unlinkSync(path)
-      else removeEmptyDirectory(path)
-      if (isPresent(path)) host.emit({ type: 'notice', message: `Kept ${path}, which is not empty.` })
-    }
+    for (const path of absent.toReversed()) removeMadePath(path, host, { withContent: true })
   },
 }
 

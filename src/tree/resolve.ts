@@ -38,6 +38,39 @@ export type Resolution =
   /** Something on the way is no directory. */
   | { readonly outcome: 'blocked'; readonly path: ByteString; readonly kind: TreeNode['kind'] }
 
+/**
+ * The absolute path, without symbolic links, that a path leads to in a tree. What is missing may be on the way.
+ *
+ * @returns undefined when the links have no end.
+ */
+export function realPath(root: DirectoryNode, path: ByteString): ByteString | undefined {
+  const names: ByteString[] = []
+  const nodes: (TreeNode | undefined)[] = [root]
+  let links = 0
+  const rest = path.split('/').reverse()
+  for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
+    if (part === '' || part === '.') continue
+    if (part === '..') {
+      if (names.pop() !== undefined) nodes.pop()
+      continue
+    }
+    const above = nodes.at(-1)
+    const node = above?.kind === 'directory' ? above.children.get(part) : undefined
+    if (node?.kind !== 'symlink') {
+      names.push(part)
+      nodes.push(node)
+      continue
+    }
+    if (++links > maximumLinks) return undefined
+    if (node.target.startsWith('/')) {
+      names.length = 0
+      nodes.length = 1
+    }
+    rest.push(...node.target.split('/').reverse())
+  }
+  return `/${names.join('/')}`
+}
+
 /** As many symbolic links as Linux follows in one path. */
 export const maximumLinks = 40
 

@@ -148,7 +148,7 @@ test('an image of the old tool is read unchanged, and its configuration comes ou
     ['/usr/local/bin/etcdctl'],
   )
   assert.deepEqual(notices, [])
-  assert.equal(prepared.tmpfiles, 'd /var/lib/etcd 0700 0 0 - -\n')
+  assert.equal(prepared.tmpfiles, 'd /var/lib/etcd :0700 :0 :0 - -\n')
   assert.deepEqual(
     prepared.mountPoints.map(({ kind, path }) => `${kind} ${path}`),
     ['directory /tmp', 'directory /var/lib/etcd', 'file /etc/hosts', 'directory /proc'],
@@ -193,7 +193,7 @@ test('--set adds a mount, and a value inside a string cannot leave it', () => {
   assert.equal(configuration.mounts?.at(-1)?.destination, '/x')
   assert.equal(configuration.process.env?.at(-1), 'ETCD_LISTEN_CLIENT_URLS="],"args":["/bin/evil"')
   assert.deepEqual(configuration.process.args, ['/usr/bin/start-etcd.sh'])
-  assert.equal(tmpfiles, 'd /srv/x 0700 0 0 - -\nd /var/lib/etcd 0700 0 0 - -\n')
+  assert.equal(tmpfiles, 'd /srv/x :0700 :0 :0 - -\nd /var/lib/etcd :0700 :0 :0 - -\n')
 })
 
 test('config.json is taken as it is, dollar signs and all, and wins over the template', () => {
@@ -225,14 +225,14 @@ test('an image without exports gets a configuration and a unit, and directories 
   assert.match(unitValue(settings, 'Service', 'ExecStart') ?? '', /--pid-file \/run\/container-etcd\.pid etcd$/)
   assert.match(unitValue(settings, 'Unit', 'Before') ?? '', /\bcontainerd\.service\b.*\bdocker\.service\b/)
   assert.doesNotMatch(unit, /network-online/)
-  assert.equal(tmpfiles, 'd /var/lib/etcd 0755 0 0 - -\nd /var/lib/etcd/data 0755 0 0 - -\n')
+  assert.equal(tmpfiles, 'd /var/lib/etcd :0700 :0 :0 - -\nd /var/lib/etcd/data :0755 :0 :0 - -\n')
   assert.equal(configuration.linux?.cgroupsPath, '/system.slice/etcd.service/payload')
 })
 
 test('volumes of the image get their directories beside the lines of its tmpfiles template', () => {
   const image = imageConfiguration({ cmd: ['/bin/serve'], volumes: ['/data'] })
   const { tmpfiles } = service({ '/exports/tmpfiles.template': 'd /run/x' }, { image })
-  assert.equal(tmpfiles, 'd /run/x\nd /var/lib/etcd 0755 0 0 - -\nd /var/lib/etcd/data 0755 0 0 - -\n')
+  assert.equal(tmpfiles, 'd /var/lib/etcd :0700 :0 :0 - -\nd /var/lib/etcd/data :0755 :0 :0 - -\nd /run/x')
 })
 
 test('a stop signal that is none is refused', () => {

@@ -5,8 +5,8 @@ import { parseRuntimeConfiguration } from '../../src/bundle/runtime-configuratio
 import { imageConfiguration, imageFiles } from './image-in-memory.ts'
 
 const places = {
-  name: 'web',
-  state: '/var/lib',
+  volumes: '/var/lib/web',
+  readOnly: false,
   hostKind: (path: string) => (path === '/etc/hosts' ? 'file' : undefined),
 } as const
 const files = imageFiles({
@@ -60,35 +60,50 @@ test('an image without command is refused', () => {
   })
 })
 
-test('volumes are bound to directories of the host with the owner that the image gave them, outer ones first', () => {
-  const image = imageConfiguration({ cmd: ['x'], volumes: ['/data/log/', '/data', '/data/.', '/tmp'] })
+test('volumes are mounted without set-uid programs and devices, and the image says owner and mode', () => {
+  const image = imageConfiguration({ cmd: ['x'], volumes: ['/data'] })
   const { configuration, volumes } = defaultConfiguration(image, files, places)
-  const binds = configuration.mounts?.filter(({ source }) => source?.startsWith('/var/lib/web'))
   assert.deepEqual(
-    binds?.map(({ destination, source }) => [destination, source]),
-    [
-      ['/data', '/var/lib/web/data'],
-      ['/data/log', '/var/lib/web/data/log'],
-      ['/tmp', '/var/lib/web/tmp'],
-    ],
+    configuration.mounts?.find(({ destination }) => destination === '/data'),
+    {
+      destination: '/data',
+      type: 'bind',
+      source: '/var/lib/web/data',
+      options: ['rbind', 'rw', 'nosuid', 'nodev'],
+    },
   )
-  assert.deepEqual(volumes, [
-    { path: '/var/lib/web', mode: 0o755, uid: 0, gid: 0 },
-    { path: '/var/lib/web/data', mode: 0o750, uid: 33, gid: 34 },
-    { path: '/var/lib/web/data/log', mode: 0o755, uid: 0, gid: 0 },
-    { path: '/var/lib/web/tmp', mode: 0o755, uid: 0, gid: 0 },
-  ])
-  assert.equal(configuration.mounts?.filter(({ destination }) => destination === '/tmp').length, 1)
+  assert.deepEqual(volumes, [{ destination: '/data', source: '/var/lib/web/data', mode: 0o750, uid: 33, gid: 34 }])
 })
 
-test('a volume cannot leave the directory of the container', () => {
-  const image = imageConfiguration({ cmd: ['x'], volumes: ['/../../etc', '/'] })
-  const { volumes } = defaultConfiguration(image, files, places)
-  assert.deepEqual(
-    volumes.map(({ path }) => path),
-    ['/var/lib/web', '/var/lib/web/etc'],
-  )
+test('a volume takes the place of a default mount, and comes before the mounts below it', () => {
+  const volumes = ['/etc', '/var', '/tmp', '/a/b/c', '/a']
+  const { mounts = [] } = defaultConfiguration(imageConfiguration({ cmd: ['x'], volumes }), files, places).configuration
+  const order = mounts.map(({ destination }) => destination)
+  assert.equal(new Set(order).size, order.length)
+  for (const [index, path] of order.entries()) {
+    const hidden = order.slice(0, index).filter((earlier) => earlier.startsWith(`${path}/`))
+    assert.deepEqual(hidden, [], `mounted before ${path}`)
+  }
+  assert.ok(['/etc/hosts', '/var/tmp', '/dev/pts'].every((path) => order.includes(path)))
 })
+
+test('a default mount below a volume is found through a link of the image, too', () => {
+  const image = { ...files, realPath: (path: string) => path.replace(/^\/run/, '/var/lib/run') }
+  const { mounts = [] } = defaultConfiguration(
+    imageConfiguration({ cmd: ['x'], volumes: ['/var', '/var/lib'] }),
+    image,
+    places,
+  ).configuration
+  const order = mounts.map(({ destination }) => destination)
+  assert.ok(order.indexOf('/run') > order.indexOf('/var/lib'))
+})
+
+for (const readOnly of [false, true]) {
+  test(`the root is ${readOnly ? 'read-only' : 'writable'} as it was asked for`, () => {
+    const { configuration } = defaultConfiguration(imageConfiguration({ cmd: ['x'] }), files, { ...places, readOnly })
+    assert.deepEqual(configuration.root, { path: 'rootfs', readonly: readOnly })
+  })
+}
 
 test("only those of the host's name files that exist are bound, read-only", () => {
   const { configuration } = defaultConfiguration(imageConfiguration({ cmd: ['x'] }), files, places)

@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import type { ExportedFile, ImageFiles } from '../../src/bundle/image-files.ts'
 import type { ImageConfiguration } from '../../src/image/configuration.ts'
 
@@ -25,6 +26,7 @@ export function imageFiles(
       if (typeof directory === 'object' && 'mode' in directory) return { kind: 'directory', ...directory }
       return path in content ? { kind: 'file', mode: 0o644, uid: 0, gid: 0 } : undefined
     },
+    realPath: (path) => posix.resolve('/', path),
     hostFiles: () => exported,
   }
 }

@@ -16,8 +16,8 @@ test('absent sources of bind mounts become directories, parents first', () => {
   ]
   const exists = (path: string) => path === '/etc/hosts'
   assert.deepEqual(sourceLines(mounts, { exists, owner }), [
-    'd /var/lib/etcd 0700 0 0 - -',
-    'd /var/lib/etcd/data 0700 0 0 - -',
+    'd /var/lib/etcd :0700 :0 :0 - -',
+    'd /var/lib/etcd/data :0700 :0 :0 - -',
   ])
 })
 

@@ -22,7 +22,7 @@ const main = '/etc/forerun/forerun.conf'
 test('without files there are defaults', () => {
   assert.deepEqual(readSettings({ root }), {
     store: { path: '/var/lib/forerun/store', keepBlobs: false },
-    containers: { path: '/var/lib/forerun/containers', checkout: 'auto' },
+    containers: { path: '/var/lib/forerun/containers', checkout: 'auto', readOnly: false },
     install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
     runtime: { path: 'runc' },
@@ -43,6 +43,7 @@ keep-blobs = Yes
 [containers]
 path="/srv/con tainers"
 checkout=copy
+read-only=yes
 [install]
 accept-privileges=no
 [service]
@@ -71,7 +72,7 @@ backend=ostree
   )
   assert.deepEqual(readSettings({ root }), {
     store: { path: '/srv/store', keepBlobs: true },
-    containers: { path: '/srv/con tainers', checkout: 'copy' },
+    containers: { path: '/srv/con tainers', checkout: 'copy', readOnly: true },
     install: { acceptPrivileges: 'no' },
     service: { settle: 500 },
     runtime: { path: '/usr/bin/crun' },

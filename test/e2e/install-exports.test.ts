@@ -58,7 +58,7 @@ test('an image with any of the files of /exports installs and runs, and puts on 
     const image = await lab.push(name, busyboxImage({ entrypoint: loop, ...(bits === 0 ? {} : { exports }) }))
     const places = { paths: ['/etc/systemd', '/etc/tmpfiles.d', '/srv', '/var/lib'], except: ['/var/lib/forerun'] }
     const before = lab.host.snapshot(places)
-    await lab.must('install', '--system', '--now', image)
+    await lab.must('install', '--system', '--now', '--read-only', image)
     assert.equal(await lab.property(name, 'ActiveState'), 'active', chosen.join())
     const renamed = chosen.includes('manifest.json') ? '/srv/NAME-file' : '/srv/file'
     const expected = [...ofEveryService, ...chosen.flatMap((part) => parts[part].files)]
@@ -214,7 +214,7 @@ test('absent sources of bind mounts are made as directories, and go with the con
   }))
   const image = await lab.push('mounting', busyboxImage({ exports: serviceExports(loop, { mounts }) }))
   await lab.must('install', '--now', image)
-  assert.equal(await lab.shell('cat /etc/tmpfiles.d/mounting.conf'), 'd /var/lib/made/deep 0700 0 0 - -')
+  assert.equal(await lab.shell('cat /etc/tmpfiles.d/mounting.conf'), 'd /var/lib/made/deep :0700 :0 :0 - -')
   assert.equal(await lab.inside('mounting', 'stat', '-c', '%a', '/mount0'), '700\n')
   await lab.must('uninstall', 'mounting')
   assert.deepEqual(changesSince(untouched, lab), [])

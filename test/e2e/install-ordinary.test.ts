@@ -16,7 +16,8 @@ const script = `
   sleep infinity & wait`
 
 before(async () => {
-  lab = await installedHost()
+  // Not that of the host, which is an overlay itself.
+  lab = await installedHost({ disks: { '/var/lib/forerun': 'tmpfs' } })
   untouched = lab.files()
   const image = busyboxImage({
     entrypoint: ['sh', '-c', script, 'ordinary'],
@@ -46,19 +47,13 @@ test('entrypoint, command, environment, directory and user are those of the imag
 test('volumes live under /var/lib/NAME with the owner and mode that they have in the image', async () => {
   assert.deepEqual(
     (await lab.shell("find /var/lib/ordinary -type d -printf '%m %U:%G %p\\n' | sort -k3")).split('\n'),
-    [
-      '755 0:0 /var/lib/ordinary',
-      '755 0:0 /var/lib/ordinary/cache',
-      '755 0:0 /var/lib/ordinary/cache/deep',
-      '750 1:1 /var/lib/ordinary/data',
-    ],
+    ['700 0:0 /var/lib/ordinary', '755 0:0 /var/lib/ordinary/cache+deep', '750 1:1 /var/lib/ordinary/data'],
   )
   assert.equal(await lab.shell('cat /var/lib/ordinary/data/log'), 'kept')
 })
 
-test('the root is read-only, /tmp is not, and the network is the host’s', async () => {
-  const readOnly = await lab.host.exec(['runc', 'exec', 'ordinary', 'touch', '/work/file'], { check: false })
-  assert.match(readOnly.stderr, /Read-only file system/)
+test('the root is writable, and the network is the host’s', async () => {
+  await lab.host.exec(['runc', 'exec', '--user', '0', 'ordinary', 'touch', '/work/file'])
   await lab.inside('ordinary', 'touch', '/tmp/file')
   const network = await lab.inside('ordinary', 'readlink', '/proc/self/ns/net')
   assert.equal(network.trim(), await lab.shell('readlink /proc/self/ns/net'))

@@ -11,6 +11,8 @@ export function someHost(host: string): void {
   for (const name of ['a', 'b', 'c']) {
     mkdirSync(join(host, `folder-${name}`, 'deep'), { recursive: true })
     mkdirSync(join(host, `empty-${name}`))
+    mkdirSync(join(host, `staged-${name}`, 'in'), { recursive: true })
+    writeFileSync(join(host, `staged-${name}`, 'in', 'file'), `volume ${name}`)
     writeFileSync(join(host, `folder-${name}`, 'deep', 'file'), `in folder ${name}`)
     writeFileSync(join(host, `file-${name}`), `first content of ${name}`)
     symlinkSync(`target-${name}`, join(host, `link-${name}`))
@@ -23,6 +25,8 @@ export function randomPlan(host: string, random: Random): Change[] {
   const files = of('file')
   const links = of('link')
   const folders = of('folder')
+  const volumes = of('staged')
+  const empty = [join(host, 'empty-c')]
   const changes: Change[] = [{ kind: 'reload', when: 'undone' }]
   const take = (names: string[]): string => names.splice(random.below(names.length), 1)[0] as string
   for (let count = 4 + random.below(8), number = 0; number < count; number++) {
@@ -34,10 +38,16 @@ export function randomPlan(host: string, random: Random): Change[] {
       () => ({ kind: 'write-file', path, content, ...root, mode: random.pick([0o600, 0o755]) }),
       () => ({ kind: 'make-symlink', path, target: 'somewhere', uid: 0, gid: 0 }),
       () => ({ kind: 'make-directory', path, ...root, mode: 0o750 }),
-      () => ({ kind: 'remove-empty', paths: of('empty').slice(random.below(3)) }),
+      () => ({ kind: 'remove-empty', paths: of('empty').slice(random.below(2), 2) }),
       () => ({ kind: random.pick(['unit-state', 'start', 'stop'] as const), unit, container }),
       () => ({ kind: random.pick(['mount', 'unmount'] as const), unit: `c${number}.mount` }),
     ]
+    if (volumes.length > 0) {
+      possible.push(
+        () => ({ kind: 'place-volume', staged: take(volumes), path: empty.pop() ?? join(host, `volume-${number}`) }),
+        () => ({ kind: 'close-folder', path: random.pick(of('empty')) }),
+      )
+    }
     if (files.length > 0) {
       possible.push(
         () => ({ kind: 'remove-file', path: take(files) }),

@@ -17,6 +17,7 @@ interface Options extends SourceOptions {
   runtime?: string
   rootfs?: string
   checkout?: CheckoutMethod
+  readOnly?: boolean
   display?: boolean
   now?: boolean
   overrideUnit?: boolean
@@ -54,6 +55,11 @@ export function installCommand(session: Session): Command {
         'how the files of the image come out of the store (default: that of the settings, else auto)',
       ).choices(checkoutMethods),
     )
+    .option(
+      '--read-only',
+      'give an image without a configuration of its own a read-only root (default: the settings, else writable)',
+    )
+    .option('--no-read-only', 'give it a writable root, whatever the settings say')
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .option('--override-unit', 'take the place of a unit that the host has under that name')

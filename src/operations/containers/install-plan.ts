@@ -6,6 +6,7 @@ import { parseUnit } from '../../bundle/unit-file.ts'
 import { unitName, unitPath } from '../../host/paths.ts'
 import type { DeploymentInfo } from '../../store/deployment.ts'
 import { enablementLinks, type UnitLink } from '../../systemd/enablement.ts'
+import type { Change } from '../../transaction/change.ts'
 import { digestOfContent, isPresent } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
@@ -78,7 +79,7 @@ export async function planInstallation(
 /** @param options.staged the complete deployment, waiting beside its place. */
 export function arrivalOf(
   { name, bundle, info, files }: InstallationPlan,
-  options: { staged: string; start: boolean; context: Context },
+  options: { staged: string; volumes: readonly Change[]; start: boolean; context: Context },
 ): Arrival {
   const folder = join(options.context.paths.containers, `${name}.0`)
   const { service } = bundle
@@ -90,6 +91,7 @@ export function arrivalOf(
       service.tmpfiles === undefined
         ? undefined
         : { file: join(folder, `tmpfiles-${name}.conf`), absent: info.forerun['tmpfiles-made'] },
+    volumes: options.volumes,
     start: options.start,
   }
   return { name, folder, staged: options.staged, files, service: arriving }

@@ -27,6 +27,7 @@ import { type PlannedFile, planFiles } from './plan-files.ts'
 import { findRuntime } from './runtime.ts'
 import { stageDeployment } from './stage-deployment.ts'
 import { arrivalChanges } from './transition.ts'
+import { stageVolumes } from './volumes.ts'
 
 export interface InstallRequest extends SourceOptions {
   readonly image: string
@@ -42,6 +43,8 @@ export interface InstallRequest extends SourceOptions {
   readonly rootfs?: string
   /** In place of the setting. */
   readonly checkout?: CheckoutMethod
+  /** Whether the root of an image without a configuration is read-only, in place of the setting. */
+  readonly readOnly?: boolean
   readonly display?: boolean
   /** Start the service, too. */
   readonly now?: boolean
@@ -85,6 +88,7 @@ interface ParsedRequest {
   readonly runtime: string
   readonly rootfs: string | undefined
   readonly checkout: CheckoutMethod
+  readonly readOnlyRoot: 'asked' | 'preferred' | undefined
   readonly now: boolean
   readonly overrideUnit: boolean
 }
@@ -113,8 +117,9 @@ export async function install(request: InstallRequest, context: Context): Promis
   const hostFiles = viewOf(bundle, plan.files, parsed)
   const powerful = hostFiles.filter(({ power }) => power.length > 0)
   if (powerful.length > 0) await request.acceptPower?.(powerful)
+  await using volumes = await stageVolumes(bundle.service, image, context)
   await using staged = await stageDeployment(plan, context)
-  const arrival = arrivalOf(plan, { staged: staged.folder, start: parsed.now, context })
+  const arrival = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: parsed.now, context })
   await applyChanges({ title, containers: [parsed.name] }, arrivalChanges(arrival, plan.view), {
     journal: context.paths.journal,
     host: changeHost(context),
@@ -206,10 +211,16 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
     runtime: findRuntime(request.runtime ?? context.settings.runtime.path),
     rootfs: request.rootfs,
     checkout: request.checkout ?? context.settings.containers.checkout,
+    readOnlyRoot: readOnlyRoot(request, context),
     now: request.now ?? false,
     overrideUnit: request.overrideUnit ?? false,
     sourceOptions: request,
   }
+}
+
+function readOnlyRoot({ readOnly }: InstallRequest, { settings }: Context): ParsedRequest['readOnlyRoot'] {
+  if (readOnly) return 'asked'
+  return settings.containers.readOnly && readOnly === undefined ? 'preferred' : undefined
 }
 
 /**
@@ -273,6 +284,7 @@ function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Conte
     securityModules: securityModules(),
     unitDropIns: unitDropIns(unitName(parsed.name)).map(({ text }) => text),
     overlay: parsed.checkout === 'overlay',
+    readOnlyRoot: parsed.readOnlyRoot,
     ...(image.rootfs === undefined ? {} : { rootfs: image.rootfs }),
   })
   for (const message of bundle.notices) context.emit({ type: 'notice', message })

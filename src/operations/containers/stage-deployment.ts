@@ -76,13 +76,16 @@ function labelRoots(folder: string, checkout: string): void {
 async function prepareOverlay(
   folder: string,
   { kind }: MountUnit,
-  { image }: InstallationPlan,
+  { image, bundle }: InstallationPlan,
   { paths, signal }: Context,
 ): Promise<void> {
   const fault = await overlayFault(join(folder, 'trial'), kind, { signal })
   if (fault !== undefined) {
     throw new ForerunError('checkout', `an overlay cannot be mounted in '${paths.containers}': ${fault}`, {
-      hint: 'Set [containers] path in forerun.conf to a folder on ext4, XFS or btrfs, on no overlay and no network.',
+      hint:
+        bundle.service?.choosesRoot && kind === 'writable'
+          ? 'Give it a read-only root with --read-only, or set [containers] path to a folder on ext4, XFS or btrfs.'
+          : 'Set [containers] path in forerun.conf to a folder on ext4, XFS or btrfs, on no overlay and no network.',
     })
   }
   for (const name of [...overlayFolders[kind].beside, 'rootfs']) {

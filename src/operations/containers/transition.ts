@@ -24,6 +24,8 @@ export interface ArrivingService {
   readonly mountUnit: string | undefined
   /** The deployment's own copy of the tmpfiles.d lines, and what of their paths is not there yet. */
   readonly tmpfiles: { readonly file: string; readonly absent: readonly string[] } | undefined
+  /** What puts volumes into the folders that the tmpfiles.d lines make. */
+  readonly volumes: readonly Change[]
   readonly start: boolean
 }
 
@@ -61,13 +63,14 @@ export function arrivalChanges({ name, folder, staged, files, service }: Arrival
   }
   const deployment: Change[] = [{ kind: 'rename', path: staged, to: folder }, link]
   if (service === undefined) return [...deployment, ...of('host')]
-  const { unit, container, mountUnit, tmpfiles, start } = service
+  const { unit, container, mountUnit, tmpfiles, volumes, start } = service
   return [
     { kind: 'reload', when: 'undone' },
     ...deployment,
     ...of('host', 'drop-in'),
     // By the deployment's own copy: what is below /etc may be used by a boot before its use is in the journal.
     ...(tmpfiles === undefined ? [] : [{ kind: 'create-tmpfiles', ...tmpfiles } as const]),
+    ...volumes,
     ...of('tmpfiles', 'unit', 'mount'),
     { kind: 'reload', when: 'applied' },
     { kind: 'load', unit },

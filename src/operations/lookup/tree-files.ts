@@ -3,7 +3,7 @@ import { readAtMost } from '../../host/read-at-most.ts'
 import { largestText, refuseLargeText, textBudget } from '../../image/text-limits.ts'
 import { type ByteString, displayPath } from '../../tree/entry.ts'
 import type { DirectoryNode, FileNode, TreeNode } from '../../tree/node.ts'
-import { resolvePath } from '../../tree/resolve.ts'
+import { realPath, resolvePath } from '../../tree/resolve.ts'
 
 /**
  * The files of an image as the bundle reads them.
@@ -28,6 +28,7 @@ export function treeFiles(tree: DirectoryNode, pathOf: (file: FileNode) => strin
       const { mode, uid, gid } = node.metadata
       return { kind: node.kind === 'file' || node.kind === 'directory' ? node.kind : 'other', mode, uid, gid }
     },
+    realPath: (path) => realPath(tree, path),
     hostFiles() {
       const folder = resolvePath(tree, '/exports/hostfs')
       return folder?.kind === 'directory' ? exportedFiles(folder, '') : []

@@ -53,6 +53,7 @@ const arrival: Arrival = {
     container,
     mountUnit: 'rootfs.mount',
     tmpfiles: { file: '/var/lib/forerun/containers/etcd.0/tmpfiles-etcd.conf', absent: ['/var/lib/etcd'] },
+    volumes: [{ kind: 'place-volume', staged: '/var/lib/.staged', path: '/var/lib/etcd/data' }],
     start: true,
   },
 }
@@ -73,6 +74,7 @@ describe('the changes of an installation', () => {
         file: '/var/lib/forerun/containers/etcd.0/tmpfiles-etcd.conf',
         absent: ['/var/lib/etcd'],
       },
+      { kind: 'place-volume', staged: '/var/lib/.staged', path: '/var/lib/etcd/data' },
       written('/etc/tmpfiles.d/etcd.conf', 'd /var/lib/etcd'),
       written(`${units}/etcd.service`, 'unit'),
       written(`${units}/rootfs.mount`, 'mount'),
