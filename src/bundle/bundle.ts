@@ -3,6 +3,7 @@ import { serviceTemplate } from '../../templates/service.template.ts'
 import { ForerunError } from '../errors.ts'
 import type { SecurityModules } from '../host/security-modules.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
+import type { ByteString } from '../tree/entry.ts'
 import { absentSources } from './absent-sources.ts'
 import { refuseNestedSources } from './bind-sources.ts'
 import { credentialsFolder, credentialValues, withCredentials } from './credentials.ts'
@@ -18,7 +19,7 @@ import { type MountPoint, mountPoints } from './mount-points.ts'
 import { type MountUnit, renderMountUnit } from './mount-unit.ts'
 import { notifySocket, withNotifySocket } from './notify-socket.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
-import type { RuntimeConfiguration } from './runtime-schema.ts'
+import type { RuntimeConfiguration, Seccomp } from './runtime-schema.ts'
 import { stopSignal } from './stop-signal.ts'
 import {
   parseTemplate,
@@ -51,6 +52,10 @@ export interface BundleInput {
   /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
   readonly rootfs?: string
   readonly securityModules: SecurityModules
+  /** System calls of a container whose image has no configuration; undefined: all. */
+  readonly seccomp?: Seccomp | undefined
+  /** Programs of the image that give privileges to whoever starts them. */
+  readonly privilegedFiles?: readonly ByteString[]
   /** Texts of what the host adds to a unit of that name, in the order in which systemd reads them. */
   readonly unitDropIns?: readonly string[]
   /** Whether a read-only root is to be an overlay, too. */
@@ -186,7 +191,7 @@ function unusedAssignments({ assignments, files }: BundleInput, exports: Exports
 
 /** The configuration that the image brings, or the one made from the image's own where it brings none. */
 function ownConfiguration(
-  { deployment, image, files, hostKind, rootfs, readOnlyRoot }: BundleInput,
+  { deployment, image, files, hostKind, rootfs, readOnlyRoot, seccomp, privilegedFiles = [] }: BundleInput,
   exports: Exports,
   values: Values,
 ): { own: RuntimeConfiguration; volumes: readonly Volume[]; notices: readonly string[] } {
@@ -197,6 +202,8 @@ function ownConfiguration(
     const { configuration, volumes, notices } = defaultConfiguration(image, files, {
       volumes: volumesFolder(deployment, values),
       readOnly,
+      seccomp,
+      privilegedFiles,
       hostKind,
     })
     return { own: configuration, volumes, notices }

@@ -1,11 +1,11 @@
 import { posix } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
-import { byteString } from '../tree/entry.ts'
+import { type ByteString, byteString, displayPath } from '../tree/entry.ts'
 import { defaultCapabilities, defaultMaskedPaths, defaultMounts, defaultReadonlyPaths } from './default-isolation.ts'
 import type { ImageFiles } from './image-files.ts'
 import { lookUpUser } from './image-user.ts'
-import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
+import type { Mount, RuntimeConfiguration, Seccomp } from './runtime-schema.ts'
 import { imagePath, imageVolumes, type Volume, volumeMount } from './volumes.ts'
 
 export interface DefaultConfiguration {
@@ -21,6 +21,8 @@ export interface DefaultConfiguration {
  *
  * @param options.volumes the folder of the host where volumes lie.
  * @param options.readOnly whether its root is to be read-only.
+ * @param options.seccomp which system calls it may make; undefined: all.
+ * @param options.privilegedFiles programs of the image that give privileges to whoever starts them.
  * @param options.hostKind what lies at a path of the host, where `/etc/resolv.conf` and `/etc/hosts` come from.
  * @throws ForerunError `configuration` when the image has no command, its user is unknown, or a volume cannot be had.
  */
@@ -30,6 +32,8 @@ export function defaultConfiguration(
   options: {
     volumes: string
     readOnly: boolean
+    seccomp: Seccomp | undefined
+    privilegedFiles: readonly ByteString[]
     hostKind: (path: string) => 'directory' | 'file' | undefined
   },
 ): DefaultConfiguration {
@@ -55,7 +59,7 @@ export function defaultConfiguration(
         effective: [...defaultCapabilities],
         permitted: [...defaultCapabilities],
       },
-      noNewPrivileges: false,
+      noNewPrivileges: options.privilegedFiles.length === 0,
     },
     root: { path: 'rootfs', readonly: options.readOnly },
     mounts: withVolumes([...defaultMounts(imageHasDirectory), ...nameResolution(options.hostKind)], volumes, files),
@@ -66,9 +70,19 @@ export function defaultConfiguration(
       resources: { devices: [{ allow: false, access: 'rwm' }] },
       maskedPaths: [...defaultMaskedPaths],
       readonlyPaths: [...defaultReadonlyPaths],
+      ...(options.seccomp && { seccomp: options.seccomp }),
     },
   }
-  return { configuration, volumes, notices }
+  return { configuration, volumes, notices: [...notices, ...tellPrivileged(options.privilegedFiles)] }
+}
+
+function tellPrivileged(files: readonly ByteString[]): string[] {
+  if (files.length === 0) return []
+  const shown = files.slice(0, 3).map(displayPath).join(', ')
+  const more = files.length > 3 ? ` and ${files.length - 3} more` : ''
+  return [
+    `Processes may gain privileges (noNewPrivileges is off), since the image has programs for that: ${shown}${more}`,
+  ]
 }
 
 function imageUser(user: string, files: ImageFiles): { uid: number; gid: number; additionalGids?: number[] } {

@@ -18,6 +18,8 @@ import {
  */
 export type RuntimeConfiguration = v.InferOutput<typeof runtimeSchema>
 export type Mount = v.InferOutput<typeof mountSchema>
+export type Seccomp = NonNullable<NonNullable<RuntimeConfiguration['linux']>['seccomp']>
+export type SeccompRule = NonNullable<Seccomp['syscalls']>[number]
 
 const user = object({
   uid: v.exactOptional(uint32, 0),

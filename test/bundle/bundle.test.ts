@@ -352,6 +352,6 @@ test('of a credential only the place is in unit and configuration, and no tmpfil
   assert.match(unit, /^Environment=KEY=\/run\/credentials\/etcd\.service\/KEY$/m)
   assert.equal(unitValue(parseUnit(dropIn), 'Service', 'LoadCredential'), 'KEY:/root/key')
   assert.equal(configuration.mounts?.at(-1)?.destination, '/run/credentials/etcd.service')
-  assert.equal(tmpfiles, 'd /var/lib/etcd 0700 0 0 - -\n')
+  assert.equal(tmpfiles, 'd /var/lib/etcd :0700 :0 :0 - -\n')
   assert.equal(unitMode, 0o644)
 })

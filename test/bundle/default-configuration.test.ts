@@ -7,6 +7,8 @@ import { imageConfiguration, imageFiles } from './image-in-memory.ts'
 const places = {
   volumes: '/var/lib/web',
   readOnly: false,
+  seccomp: undefined,
+  privilegedFiles: [],
   hostKind: (path: string) => (path === '/etc/hosts' ? 'file' : undefined),
 } as const
 const files = imageFiles({
@@ -143,4 +145,15 @@ test('annotations tell what else the image says, and its labels win', () => {
     'org.opencontainers.image.exposedPorts': '53/udp,80/tcp',
     custom: '1',
   })
+})
+
+test('processes gain no privileges, unless the image has programs for that, which is told', () => {
+  const image = imageConfiguration({ cmd: ['x'] })
+  const plain = defaultConfiguration(image, files, places)
+  assert.equal(plain.configuration.process.noNewPrivileges, true)
+  assert.deepEqual(plain.notices, [])
+  const privilegedFiles = ['/bin/su', '/bin/mount', '/usr/bin/passwd', '/usr/bin/ping']
+  const { configuration, notices } = defaultConfiguration(image, files, { ...places, privilegedFiles })
+  assert.equal(configuration.process.noNewPrivileges, false)
+  assert.match(notices.join(), /\/bin\/su, \/bin\/mount, \/usr\/bin\/passwd and 1 more$/)
 })

@@ -117,3 +117,46 @@ test('an image with neither entrypoint nor command, or with an unknown user, is 
 function journal(): Promise<string> {
   return lab.shell('journalctl -b -u ordinary -o cat --no-pager')
 }
+
+test('system calls are filtered, and processes gain no privileges but where the image has programs for that', async () => {
+  const image = await lab.push('filtered', busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity & wait'] }))
+  const { stderr } = await lab.must('install', '--now', image)
+  assert.doesNotMatch(stderr, /noNewPrivileges/)
+  const status = await lab.inside('filtered', 'cat', '/proc/1/status')
+  assert.match(status, /^Seccomp:\t2$/m)
+  assert.match(status, /^NoNewPrivs:\t1$/m)
+  const refused = await lab.inside('filtered', 'sh', '-c', 'unshare -m true 2>&1; mount -t tmpfs x /mnt 2>&1; true')
+  assert.match(refused, /unshare.*Operation not permitted/)
+  await lab.must('uninstall', 'filtered')
+
+  const layers = [{ 'bin/gain': { content: '#!/bin/sh\n', mode: 0o4755 } }]
+  const privileged = await lab.push(
+    'gaining',
+    busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity & wait'], layers }),
+  )
+  const told = await lab.must('install', '--now', privileged)
+  assert.match(told.stderr, /noNewPrivileges is off\), since the image has programs for that: \/bin\/gain$/m)
+  assert.match(await lab.inside('gaining', 'cat', '/proc/1/status'), /^NoNewPrivs:\t0$/m)
+  await lab.must('uninstall', 'gaining')
+})
+
+test("the profile of the host's container engines is used where there is one, and no one that others may change", async () => {
+  const image = await lab.push('profiled', busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity & wait'] }))
+  const file = '/usr/share/containers/seccomp.json'
+  const profile = {
+    defaultAction: 'SCMP_ACT_ALLOW',
+    syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 }],
+  }
+  await lab.shell(`mkdir -p /usr/share/containers; echo '${JSON.stringify(profile)}' >${file}`)
+  try {
+    await lab.must('install', '--now', image)
+    assert.match(await lab.inside('profiled', 'sh', '-c', 'mkdir /tmp/x 2>&1; true'), /Operation not permitted/)
+    await lab.must('uninstall', 'profiled')
+    await lab.shell(`chmod 666 ${file}`)
+    const { status, stderr } = await lab.forerun('install', image)
+    assert.equal(status, 1)
+    assert.match(stderr, /seccomp\.json is not used, since others than root may change it/)
+  } finally {
+    await lab.shell('rm -r /usr/share/containers')
+  }
+})

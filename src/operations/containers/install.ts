@@ -13,6 +13,7 @@ import { unitDropIns } from '../../systemd/unit-drop-ins.ts'
 import { isPresent } from '../../transaction/files.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
+import { privilegedFiles } from '../../tree/privileged-files.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockHost, lockStore } from '../lock-host.ts'
@@ -20,6 +21,7 @@ import { planCheckout } from './checkout-plan.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
 import { type GivenValues, givenValues } from './given-values.ts'
 import { type HostFileView, hostFileViews } from './host-files.ts'
+import { hostSeccomp } from './host-seccomp.ts'
 import { hostView } from './host-view.ts'
 import { arrivalOf, planInstallation } from './install-plan.ts'
 import { type InstallableImage, installableImage, storedInstallableImage, throwawayStore } from './installable-image.ts'
@@ -282,6 +284,8 @@ function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Conte
     ...parsed.given,
     hostKind,
     securityModules: securityModules(),
+    seccomp: hostSeccomp(),
+    privilegedFiles: privilegedFiles(image.tree),
     unitDropIns: unitDropIns(unitName(parsed.name)).map(({ text }) => text),
     overlay: parsed.checkout === 'overlay',
     readOnlyRoot: parsed.readOnlyRoot,

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { defaultCapabilities } from '../../src/bundle/default-isolation.ts'
+import { defaultSeccomp } from '../../src/bundle/default-seccomp.ts'
+import { parseRuntimeConfiguration } from '../../src/bundle/runtime-configuration.ts'
+import type { Seccomp } from '../../src/bundle/runtime-schema.ts'
+
+/** What becomes of a call whose arguments no rule looks at. */
+function outcome(profile: Seccomp, call: string): string {
+  const rule = profile.syscalls?.find(({ names, args }) => names.includes(call) && args === undefined)
+  if (rule === undefined) return `${profile.defaultErrnoRet}`
+  return rule.action === 'SCMP_ACT_ALLOW' ? 'allowed' : `${rule.errnoRet}`
+}
+
+function profileFor(...capabilities: string[]): Seccomp {
+  const profile = defaultSeccomp('amd64', [...defaultCapabilities, ...capabilities])
+  assert.ok(profile !== undefined)
+  return profile
+}
+
+test('ordinary calls are allowed, privileged ones fail as without the capability, and unknown ones are not there', () => {
+  const profile = profileFor()
+  for (const call of [
+    'read',
+    'openat2',
+    'futex_waitv',
+    'chroot',
+    'ptrace',
+    'clock_gettime64',
+    'arch_prctl',
+    'landlock_add_rule',
+  ])
+    assert.equal(outcome(profile, call), 'allowed', call)
+  for (const call of ['mount', 'bpf', 'unshare', 'setns', 'init_module', 'keyctl', 'userfaultfd', 'reboot', 'iopl'])
+    assert.equal(outcome(profile, call), '1', call)
+  for (const call of ['clone3', 'io_uring_setup', 'a_call_of_tomorrow'])
+    assert.equal(outcome(profile, call), '38', call)
+})
+
+test('a capability lets its calls through', () => {
+  assert.equal(outcome(profileFor('CAP_SYS_ADMIN'), 'mount'), 'allowed')
+  assert.equal(outcome(profileFor('CAP_SYS_ADMIN'), 'clone3'), 'allowed')
+  assert.equal(outcome(profileFor('CAP_SYS_TIME'), 'clock_settime'), 'allowed')
+  assert.equal(outcome(profileFor('CAP_SYS_TIME'), 'mount'), '1')
+})
+
+test('clone makes no namespaces, and a socket is not one of the virtual machine', () => {
+  const { syscalls = [] } = profileFor()
+  const argsOf = (call: string) => syscalls.filter(({ names }) => names.includes(call)).map(({ args }) => args)
+  assert.deepEqual(argsOf('clone'), [[{ index: 0, value: 0x7e020000, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }]])
+  assert.deepEqual(argsOf('socket'), [[{ index: 0, value: 40, op: 'SCMP_CMP_NE' }]])
+  assert.equal(argsOf('personality').length, 5)
+})
+
+test('no call is named by two rules that contradict each other', () => {
+  const { syscalls = [] } = profileFor()
+  const whole = syscalls.filter(({ args }) => args === undefined).flatMap(({ names }) => names)
+  assert.equal(new Set(whole).size, whole.length)
+})
+
+test('it is for all kinds of programs that a processor runs, and a configuration with it is valid', () => {
+  assert.deepEqual(profileFor().architectures, ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'])
+  const seccomp = defaultSeccomp('arm64', defaultCapabilities)
+  assert.deepEqual(seccomp?.architectures, ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'])
+  assert.equal(defaultSeccomp('s390x', defaultCapabilities), undefined)
+  const configuration = { process: { cwd: '/', args: ['x'] }, root: { path: 'rootfs' }, linux: { seccomp } }
+  assert.deepEqual(parseRuntimeConfiguration(configuration, 'config.json').linux?.seccomp, seccomp)
+})
