@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { after, afterEach, before, test } from 'node:test'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
+import { freePort } from '../lab/free-port.ts'
 import type { LabImage } from '../lab/image.ts'
 import { etcdImage } from '../lab/images.ts'
 import { type InstalledHost, installedHost, until } from './installed-host.ts'
@@ -101,11 +102,4 @@ async function listen(): Promise<Server> {
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
-}
-
-async function freePort(): Promise<number> {
-  const server = await listen()
-  const port = portOf(server)
-  server.close()
-  return port
 }

@@ -1,10 +1,10 @@
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, fetch } from 'undici'
 import { type Certificates, makeCertificates } from './certificates.ts'
+import { freePort } from './free-port.ts'
 import type { LabImage } from './image.ts'
 import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
 import { ensurePackages } from './packages.ts'
@@ -263,13 +263,4 @@ async function passwordLines(users: Readonly<Record<string, string>>): Promise<s
     return (await execute(['htpasswd', '-nBi', user], { input: password })).stdout.trim()
   })
   return `${(await Promise.all(lines)).join('\n')}\n`
-}
-
-/** A port that nobody listens on; another may take it before it is used, which then fails loudly. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -1,8 +1,9 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificates } from './certificates.ts'
+import { freePort } from './free-port.ts'
 import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
 import { execute, started } from './process.ts'
 
@@ -86,14 +87,6 @@ async function makeClientCertificate(folder: string): Promise<TlsRegistry['clien
     ...['-CAcreateserial', '-days', '2', '-extfile', path('client.ext'), '-out', path('client.crt')],
   ])
   return { certificateFile: path('client.crt'), keyFile: path('client.key') }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function listens(port: number): Promise<boolean> {
