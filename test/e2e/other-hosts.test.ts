@@ -29,7 +29,7 @@ for (const { suite, systemd } of hosts) {
     const endpoints = new Map<string, string>()
 
     before(async () => {
-      lab = await installedHost({ suite, packages: ['crun'] })
+      lab = await installedHost({ suite, packages: ['crun'], disks: { '/var/lib/forerun': 'tmpfs' } })
       images = {
         etcd: await lab.push('cluster/etcd', etcdImage()),
         ordinary: await lab.push('ordinary', ordinaryImage()),
@@ -60,8 +60,7 @@ for (const { suite, systemd } of hosts) {
         await until('it has written', async () => (await written(runtime)) !== '')
         await assertContainerIsMain(name, 'sh -c ')
         assert.equal(await written(runtime), '1:1 in /work, once')
-        const touch = await lab.host.exec([runtime, 'exec', name, 'touch', '/work/file'], { check: false })
-        assert.match(touch.stderr, /Read-only file system/)
+        await lab.host.exec([runtime, 'exec', '--user', '0', name, 'touch', '/work/file'])
       })
     }
 
