@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { ForerunError } from '../errors.ts'
 import { textBudget } from '../image/text-limits.ts'
 import { type ByteString, byteString, displayPath } from '../tree/entry.ts'
@@ -53,6 +54,7 @@ export function planHostFiles(
     const path = rename(original)
     if (path.length > longestPath) throw tooLong(path)
     refuseKernelPlace(path)
+    refuseOtherEncoding(path)
     const earlier = planned.get(path)
     if (earlier?.kind === 'directory' && file.kind === 'directory') continue
     if (earlier !== undefined) throw collision(path)
@@ -67,6 +69,14 @@ export function planHostFiles(
       if ((planned.get(parent)?.kind ?? 'directory') !== 'directory') throw collision(parent)
   }
   return inOrder
+}
+
+/** The list of what a deployment placed is text, and another name would be taken for its own. */
+function refuseOtherEncoding(path: ByteString): void {
+  if (isUtf8(Buffer.from(path, 'latin1'))) return
+  throw new ForerunError('exports', `The image's host file '${displayPath(path)}' has a name that is no UTF-8`, {
+    hint: 'Have the image built anew with another name for it.',
+  })
 }
 
 /** The longest renamed path that is the file's own or that of a directory above it decides. */

@@ -117,3 +117,11 @@ test('templates that together render to very much are refused', () => {
     },
   )
 })
+
+test('a name that is no UTF-8 is refused: it would come out as another', () => {
+  const files = imageFiles({ '/exports/hostfs/etc/caf\xe9': 'x' })
+  const manifest = parseExportsManifest('{}')
+  assert.throws(() => planHostFiles(files, manifest, { values: new Map() }), { code: 'exports', message: /no UTF-8/ })
+  const utf8 = imageFiles({ '/exports/hostfs/etc/caf\xc3\xa9': 'x' })
+  assert.equal(planHostFiles(utf8, manifest, { values: new Map() }).length, 1)
+})
