@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type ContainerTools, containerTools } from '../lab/container-tools.ts'
 import type { Compression } from '../lab/layer.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { execute } from '../lab/process.ts'
@@ -27,6 +28,8 @@ export async function measureInstalls(bench: Installs): Promise<Figures> {
   const archives = await debianArchives()
   await using registry = await startRegistry()
   await using disk = await memoryDisk({ size: '7G' })
+  // Beside Debian's own peers the newest ones that it has.
+  await using newest = await containerTools({ bench: disk.path })
   const images: Partial<Record<Compression, string>> = {}
   for (const form of ['gzip', 'zstd'] as const) {
     images[form] = await registry.push(await imageOf(archives, imageLayers, form), `bench/${form}:1`)
@@ -41,19 +44,40 @@ export async function measureInstalls(bench: Installs): Promise<Figures> {
     'skopeo + umoci gzip': () => skopeoAndUmoci(disk, gzip),
     'tar -xf': () => rawTar(disk, archives),
     'forerun zstd': () => ours(bench, ['install', folder, zstd, 'one']),
-    // Debian's umoci knows no zstd.
+    // The umoci of Debian 12 knows no zstd.
     'podman zstd': () => podman(disk, zstd),
+    'newest podman gzip': () => newestPodman(newest, disk, gzip),
+    'newest podman zstd': () => newestPodman(newest, disk, zstd),
+    'newest skopeo + umoci gzip': () => newestSkopeoAndUmoci(newest, disk, gzip),
+    'newest skopeo + umoci zstd': () => newestSkopeoAndUmoci(newest, disk, zstd),
   }
+  for (const line of await peerVersions(newest)) bench.report(line)
   const runs = await inTurns(contestants, { disk, rounds: bench.rounds })
   for (const [name, run] of Object.entries(runs)) bench.report(`${name.padEnd(28)}${formatRun(run)}`)
   const seconds = (name: string): number => runs[name]?.seconds ?? Number.NaN
   return {
-    install_gzip_vs_best_peer:
-      seconds('forerun gzip') / Math.min(seconds('podman gzip'), seconds('skopeo + umoci gzip')),
-    install_zstd_vs_best_peer: seconds('forerun zstd') / seconds('podman zstd'),
+    install_gzip_vs_best_peer: seconds('forerun gzip') / bestPeer(runs, 'gzip'),
+    install_zstd_vs_best_peer: seconds('forerun zstd') / bestPeer(runs, 'zstd'),
     install_gzip_vs_raw_tar: seconds('forerun gzip') / seconds('tar -xf'),
     peak_mb: Math.max(runs['forerun gzip']?.peak ?? 0, runs['forerun zstd']?.peak ?? 0),
   }
+}
+
+/** Seconds of the fastest of the programs that do the same. */
+function bestPeer(runs: Record<string, Run>, form: Compression): number {
+  const peers = Object.entries(runs).filter(([name]) => /podman|skopeo/.test(name) && name.endsWith(` ${form}`))
+  return Math.min(...peers.map(([, { seconds }]) => seconds))
+}
+
+async function peerVersions(newest: ContainerTools): Promise<string[]> {
+  const programs = ['podman', 'skopeo', 'umoci']
+  const version = (output: string): string => /\d+\.\d+(?:\.\d+)?/.exec(output)?.[0] ?? '?'
+  return await Promise.all(
+    programs.map(async (program) => {
+      const [old, later] = await Promise.all([execute([program, '--version']), newest.run([program, '--version'])])
+      return `${program.padEnd(28)}${version(old.stdout)}, newest ${version(later.stdout)}`
+    }),
+  )
 }
 
 const imageLayers = ['base', 'applications', 'top'] as const
@@ -142,25 +166,36 @@ async function ours({ program }: Installs, words: readonly string[]): Promise<Ru
 }
 
 async function podman(disk: MemoryDisk, image: string): Promise<Run> {
-  const [root, run] = [join(disk.path, 'podman'), join(disk.path, 'podman-run')]
-  const words = [
+  return await measure(podmanPull(disk.path, image), { scratch: disk.path })
+}
+
+async function newestPodman(newest: ContainerTools, disk: MemoryDisk, image: string): Promise<Run> {
+  return await measure(newest.command(podmanPull('/bench', image)), { scratch: disk.path })
+}
+
+function podmanPull(folder: string, image: string): string[] {
+  const storage = [
     '--root',
-    root,
+    join(folder, 'podman'),
     '--runroot',
-    run,
+    join(folder, 'podman-run'),
     '--storage-driver',
     'overlay',
-    'pull',
-    '--quiet',
-    '--tls-verify=false',
   ]
-  return await measure(['podman', ...words, image], { scratch: disk.path })
+  return ['podman', ...storage, 'pull', '--quiet', '--tls-verify=false', image]
 }
 
 async function skopeoAndUmoci(disk: MemoryDisk, image: string): Promise<Run> {
-  const script =
-    'skopeo copy -q --src-tls-verify=false "docker://$1" oci:layout:one && umoci raw unpack --image layout:one rootfs'
-  return await measure(['sh', '-c', script, 'sh', image], { scratch: disk.path, cwd: disk.path })
+  return await measure(copyAndUnpack(disk.path, image), { scratch: disk.path })
+}
+
+async function newestSkopeoAndUmoci(newest: ContainerTools, disk: MemoryDisk, image: string): Promise<Run> {
+  return await measure(newest.command(copyAndUnpack('/bench', image)), { scratch: disk.path })
+}
+
+function copyAndUnpack(folder: string, image: string): string[] {
+  const copy = 'skopeo copy -q --src-tls-verify=false "docker://$1" oci:layout:one'
+  return ['sh', '-c', `cd "$2" && ${copy} && umoci raw unpack --image layout:one rootfs`, 'sh', image, folder]
 }
 
 /** The limit of writing: no network, no decompression, no checks. */

@@ -30,6 +30,8 @@ export interface ContainerTools extends AsyncDisposable {
   readonly root: string
   /** Runs a tool in `folder`, with the environment of a root's login. What it starts is gone when it ends. */
   run(argv: readonly string[], options?: ToolOptions): Promise<ExecResult>
+  /** The words by which the machine itself runs a tool as `run` does, for who wants to measure it. */
+  command(argv: readonly string[], env?: ToolOptions['env']): readonly string[]
 }
 
 export interface ToolOptions extends ExecOptions {
@@ -45,8 +47,12 @@ export const tagSigning: readonly string[] = [...offlineSigning, '--new-bundle-f
 
 const packages = ['base-files', 'coreutils', 'cosign', 'dash', 'gpg', 'gpg-agent', 'podman', 'skopeo', 'umoci']
 
-/** Makes the tools ready. Disposing of them leaves nothing behind. */
-export async function containerTools(): Promise<ContainerTools> {
+/**
+ * Makes the tools ready. Disposing of them leaves nothing behind.
+ *
+ * @param options.bench a folder of the machine that the tools see at `/bench`.
+ */
+export async function containerTools({ bench }: { bench?: string } = {}): Promise<ContainerTools> {
   // Unpacked and not set up: the tools need no more, and it takes a third of the time.
   const tree = await debianTree(packages, { suite: 'forky', variant: 'extract' })
   const lab = await labFolder()
@@ -57,7 +63,7 @@ export async function containerTools(): Promise<ContainerTools> {
     for (const name of ['upper', 'work', 'root', 'shared', 'storage']) mkdirSync(join(lab, name))
     const layers = `lowerdir=${tree},upperdir=${join(lab, 'upper')},workdir=${join(lab, 'work')}`
     await execute(['mount', '-t', 'overlay', '-o', layers, 'forerun-lab', root])
-    for (const name of ['shared', 'var/lib/containers']) mkdirSync(join(root, name), { recursive: true })
+    for (const name of ['shared', 'bench', 'var/lib/containers']) mkdirSync(join(root, name), { recursive: true })
     writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n')
     writeFileSync(join(root, 'etc/group'), 'root:x:0:\n')
     writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n::1 localhost\n')
@@ -66,14 +72,15 @@ export async function containerTools(): Promise<ContainerTools> {
     disarm()
     throw error
   }
+  const command: ContainerTools['command'] = (argv, env = {}) => [
+    ...[...entering, 'sh', '-c', enter, lab, bench ?? join(lab, 'shared')],
+    ...['env', '-i', ...environment(env), 'sh', '-c', start, ...argv],
+  ]
   return {
     folder,
     root,
-    run: (argv, { env = {}, ...options } = {}) =>
-      execute([...entering, 'sh', '-c', enter, lab, 'env', '-i', ...environment(env), 'sh', '-c', start, ...argv], {
-        title: argv.join(' '),
-        ...options,
-      }),
+    command,
+    run: (argv, { env = {}, ...options } = {}) => execute(command(argv, env), { title: argv.join(' '), ...options }),
     [Symbol.asyncDispose]: async () => {
       removeLabFolder(lab)
       disarm()
@@ -91,6 +98,8 @@ mount -t sysfs sysfs "$0/root/sys"
 mount -t cgroup2 cgroup2 "$0/root/sys/fs/cgroup"
 mount --bind "$0/shared" "$0/root/shared"
 mount --bind "$0/storage" "$0/root/var/lib/containers"
+mount --bind "$1" "$0/root/bench"
+shift
 exec chroot "$0/root" "$@"`
 
 const start = 'cd /shared && exec "$0" "$@"'
