@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { namesIn } from '../host/folder-entries.ts'
 
@@ -10,7 +10,8 @@ export interface UnitDropIn {
 
 /**
  * The drop-ins of the host for a service, there or not, in the order in which systemd reads them: by their names, whatever
- * their folders (systemd.unit(5)). Of those with one name, the one in the folder that comes first counts.
+ * their folders (systemd.unit(5)). Of those with one name, the one in the folder that comes first counts. What is no folder
+ * or no file is passed over, as systemd does.
  *
  * @param folders those of units, the first with the highest priority.
  */
@@ -18,12 +19,19 @@ export function unitDropIns(unit: string, folders: readonly string[] = unitFolde
   const files = new Map<string, string>()
   for (const names of dropInFolders(unit)) {
     for (const folder of folders.map((parent) => join(parent, names))) {
-      for (const name of namesIn(folder).filter((entry) => entry.endsWith('.conf'))) {
+      for (const name of isFolder(folder) ? namesIn(folder).filter((entry) => entry.endsWith('.conf')) : []) {
         if (!files.has(name)) files.set(name, join(folder, name))
       }
     }
   }
-  return [...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => ({ path, text: readFileSync(path, 'utf8') }))
+  return [...files]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .filter(([, path]) => statSync(path, { throwIfNoEntry: false })?.isFile())
+    .map(([, path]) => ({ path, text: readFileSync(path, 'utf8') }))
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
 /** systemd.unit(5), "System Unit Search Path". */
