@@ -80,7 +80,10 @@ describe('looking before pulling', () => {
     assert.match(stdout, new RegExp(`^Image Name: ${reference}\nImage Id: ${image.imageIds[0]}\n`))
     assert.match(stdout, /^version: 1\.2$/m)
     assert.match(stdout, /^Template variables with default value, but overridable with --set:\nGIVEN: here$/m)
-    assert.match(stdout, /^Template variables that has no default value, and must be set with --set:\nWANTED$/m)
+    assert.match(
+      stdout,
+      /^Template variables that has no default value, and must be set with --set:\nWANTED: \{DEF_VALUE\}$/m,
+    )
     assert.match(stdout, /^Fetched for this: 1 of 3 layers, [\d.]+kB$/m)
   })
 
