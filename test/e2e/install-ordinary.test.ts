@@ -118,8 +118,10 @@ function journal(): Promise<string> {
   return lab.shell('journalctl -b -u ordinary -o cat --no-pager')
 }
 
+const resting = ['sh', '-c', 'trap "exit 0" TERM; sleep infinity & wait']
+
 test('system calls are filtered, and processes gain no privileges but where the image has programs for that', async () => {
-  const image = await lab.push('filtered', busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity & wait'] }))
+  const image = await lab.push('filtered', busyboxImage({ entrypoint: resting }))
   const { stderr } = await lab.must('install', '--now', image)
   assert.doesNotMatch(stderr, /noNewPrivileges/)
   const status = await lab.inside('filtered', 'cat', '/proc/1/status')
@@ -130,10 +132,7 @@ test('system calls are filtered, and processes gain no privileges but where the 
   await lab.must('uninstall', 'filtered')
 
   const layers = [{ 'bin/gain': { content: '#!/bin/sh\n', mode: 0o4755 } }]
-  const privileged = await lab.push(
-    'gaining',
-    busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity & wait'], layers }),
-  )
+  const privileged = await lab.push('gaining', busyboxImage({ entrypoint: resting, layers }))
   const told = await lab.must('install', '--now', privileged)
   assert.match(told.stderr, /noNewPrivileges is off\), since the image has programs for that: \/bin\/gain$/m)
   assert.match(await lab.inside('gaining', 'cat', '/proc/1/status'), /^NoNewPrivs:\t0$/m)
@@ -141,7 +140,7 @@ test('system calls are filtered, and processes gain no privileges but where the 
 })
 
 test("the profile of the host's container engines is used where there is one, and no one that others may change", async () => {
-  const image = await lab.push('profiled', busyboxImage({ entrypoint: ['sh', '-c', 'sleep infinity & wait'] }))
+  const image = await lab.push('profiled', busyboxImage({ entrypoint: resting }))
   const file = '/usr/share/containers/seccomp.json'
   const profile = {
     defaultAction: 'SCMP_ACT_ALLOW',
