@@ -160,7 +160,7 @@ test('what podman and skopeo log in to, forerun is let in to, and the other way 
 /** Installs the image and compares the container's files. */
 async function assertInstalls(reference: string, wanted: Snapshot = expected): Promise<void> {
   rmSync(join(lab.host.root, 'var/lib/forerun/store'), { recursive: true, force: true })
-  await lab.must('install', '--system', '--name', 'app', reference)
+  await lab.must('install', '--system', '--read-only', '--name', 'app', reference)
   try {
     const rootfs = filesOf(join(lab.host.root, 'var/lib/forerun/containers/app.0/rootfs'))
     assert.deepEqual(differences(wanted, rootfs), [])
