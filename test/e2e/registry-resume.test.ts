@@ -169,7 +169,7 @@ test('of two pulls at once the second waits, and has nothing to fetch', async ()
   proxy.mend()
   const reference = `${proxy.address}/${medium.name}`
   const results = await Promise.all([lab.must('pull', reference), lab.must('pull', reference)])
-  assert.match(results.map(({ stderr }) => stderr).join(), /Waiting for another forerun command/)
+  assert.match(results.map(({ stderr }) => stderr).join(), /Waiting for 'forerun pull /)
   assert.equal(served(medium), medium.size)
 })
 
