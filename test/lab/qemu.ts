@@ -132,7 +132,7 @@ class QemuMachine implements LabMachine {
     })
   }
 
-  async boot(script: string, { cutAt, timeout = 180_000 }: BootOptions = {}) {
+  async boot(script: string, { cutAt, timeout = 600_000 }: BootOptions = {}) {
     await this.change(async (root) => {
       for (const name of ['output', 'status']) await rm(join(root, 'lab', name), { force: true })
       await writeFile(join(root, 'lab/script'), script)
