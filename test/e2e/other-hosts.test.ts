@@ -11,8 +11,8 @@ import { changesSince, type InstalledHost, installedHost, until } from './instal
 
 /**
  * The main job on later hosts than that of the other tests (Debian 12 with runc), with both runtimes side by side on each, so
- * that a host is booted and rebooted once for the two. Debian 12 has crun 1.8, which raises a limit at each start that the lab's
- * hosts may not raise.
+ * that a host is booted and rebooted once for the two. Debian 12 is not among them: its crun, 1.8, raises RLIMIT_MEMLOCK for a
+ * container with rules for devices, and a lab's host may lack CAP_SYS_RESOURCE.
  */
 const hosts = [
   { suite: 'trixie', systemd: '257' },
