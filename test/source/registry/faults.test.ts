@@ -296,7 +296,7 @@ describe('a pull that meets', { concurrency: 8 }, () => {
       })
       const { source, context } = reading(server.host, {
         retries: 2,
-        timeouts: { connect: 300, headers: 300, idle: 300 },
+        timeouts: { connect: 1000, headers: 1000, idle: 1000 },
       })
       const pulling = pull(source, context)
       if (error === undefined) assert.ok((await pulling).equals(image.layer))
