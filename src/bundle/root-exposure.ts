@@ -1,6 +1,6 @@
-import { posix } from 'node:path'
 import { isBindMount } from './bind-mount.ts'
-import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
+import { type HostLookup, isReadOnly, mountExposure } from './mount-exposure.ts'
+import type { RuntimeConfiguration } from './runtime-schema.ts'
 
 /**
  * Something in a configuration of which it is not known that it keeps the container from writing to the files of its
@@ -10,14 +10,6 @@ import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
 export interface RootExposure {
   readonly way: 'root' | 'host'
   readonly reason: string
-}
-
-/** What the host knows of a path. */
-export interface HostLookup {
-  /** Without symbolic links; the path itself when there is nothing. */
-  readonly realPath: (path: string) => string
-  /** Whether a file system other than that of `folder` holds `path`, which lies below. */
-  readonly isMountedBelow: (folder: string, path: string) => boolean
 }
 
 /**
@@ -34,13 +26,14 @@ export function rootExposures(
   host: HostLookup,
 ): RootExposure[] {
   const mounts = configuration.mounts ?? []
-  return [
-    ...capabilityExposures(configuration),
-    ...namespaceExposures(configuration),
-    ...deviceExposures(configuration),
-    ...kernelExposures(configuration),
+  const reasons = [
+    ...namespaceReasons(configuration),
+    ...deviceReasons(configuration),
+    ...kernelReasons(configuration),
+    ...runtimeReasons(configuration),
     ...mounts.flatMap((mount) => mountExposure(mount, places, host) ?? []),
   ]
+  return [...capabilityExposures(configuration), ...reasons.map((reason): RootExposure => ({ way: 'host', reason }))]
 }
 
 /**
@@ -57,26 +50,37 @@ const safeCapabilities = new Set(
   ].map((name) => `CAP_${name}`),
 )
 
-function capabilityExposures({ process }: RuntimeConfiguration): RootExposure[] {
-  const unsafe = new Set(
-    Object.values(process.capabilities ?? {})
-      .flat()
-      .filter((name) => typeof name === 'string' && !safeCapabilities.has(name)),
-  )
-  if (unsafe.has('CAP_SYS_ADMIN')) {
-    return [{ way: 'root', reason: 'may have CAP_SYS_ADMIN, with which it can mount its root writable' }]
-  }
-  return unsafe.size === 0 ? [] : [{ way: 'root', reason: `may have ${[...unsafe].join(', ')}` }]
+/**
+ * Two of the unsafe ones stay within what is mounted for the container: with SYS_ADMIN its root can be mounted anew, and with
+ * DAC_READ_SEARCH every file be opened of a file system of which a part is mounted (open_by_handle_at(2)), as that part is.
+ */
+function capabilityExposures({ process, mounts = [] }: RuntimeConfiguration): RootExposure[] {
+  const sets = Object.values(process.capabilities ?? {}).flatMap((set) => (Array.isArray(set) ? set : []))
+  const unsafe = [...new Set(sets)].filter((name) => !safeCapabilities.has(name))
+  const mountsAnew = unsafe.includes('CAP_SYS_ADMIN')
+  const writesBelow = mounts.some((mount) => isBindMount(mount) && (mountsAnew || !isReadOnly(mount)))
+  const staysWithin = (name: string): boolean =>
+    name === 'CAP_SYS_ADMIN' || (name === 'CAP_DAC_READ_SEARCH' && !writesBelow)
+  const within = unsafe.filter(staysWithin)
+  const beyond = unsafe.filter((name) => !staysWithin(name))
+  const means = mountsAnew ? ', with which it can mount its root writable' : ''
+  return [
+    ...(within.length === 0 ? [] : [{ way: 'root', reason: `may have ${within.join(', ')}${means}` } as const]),
+    ...(beyond.length === 0 ? [] : [{ way: 'host', reason: `may have ${beyond.join(', ')}` } as const]),
+  ]
 }
 
 /** The processes of the host have roots of their own, in /proc. */
-function namespaceExposures({ linux }: RuntimeConfiguration): RootExposure[] {
-  const own = (wanted: string): boolean =>
-    linux?.namespaces?.some(({ type, path }) => type === wanted && path === undefined) ?? false
+function namespaceReasons(configuration: RuntimeConfiguration): string[] {
   return [
-    ...(own('mount') ? [] : [{ way: 'host', reason: 'has no mount namespace of its own' } as const]),
-    ...(own('pid') ? [] : [{ way: 'host', reason: 'sees the processes of the host' } as const]),
+    ...(hasOwn(configuration, 'mount') ? [] : ['has no mount namespace of its own']),
+    ...(hasOwn(configuration, 'pid') ? [] : ['sees the processes of the host']),
   ]
+}
+
+/** Whether a namespace is made for the container, and not the host's or that of another process. */
+function hasOwn({ linux }: RuntimeConfiguration, wanted: string): boolean {
+  return linux?.namespaces?.some(({ type, path }) => type === wanted && path === undefined) ?? false
 }
 
 /** What every container has, and terminals, `tun` and `fuse`: of these none leads to a disk or to the memory of the host. */
@@ -84,7 +88,7 @@ const safeDevices = new Set(['1:3', '1:5', '1:7', '1:8', '1:9', '5:0', '5:1', '5
 const pseudoTerminals = 136
 
 /** A rule without numbers is for all devices; without a rule the runtime denies all but those that every container has. */
-function deviceExposures({ linux }: RuntimeConfiguration): RootExposure[] {
+function deviceReasons({ linux }: RuntimeConfiguration): string[] {
   const made = (linux?.devices ?? []).filter(({ type }) => type !== 'p')
   const allowed = (linux?.resources?.devices ?? []).filter(({ allow, access = 'rwm' }) => allow && /[rw]/.test(access))
   const unsafe = [...made, ...allowed].find(({ type, major, minor }) => {
@@ -92,74 +96,45 @@ function deviceExposures({ linux }: RuntimeConfiguration): RootExposure[] {
   })
   if (unsafe === undefined) return []
   const { type = 'a', major = '*', minor = '*' } = unsafe
-  return [{ way: 'host', reason: `may use the device ${type} ${major}:${minor}` }]
+  return [`may use the device ${type} ${major}:${minor}`]
 }
 
-/** Files in which root can make the kernel start a program of its own on the host (core(5)), or stop the host. */
-function kernelExposures({ linux, mounts = [] }: RuntimeConfiguration): RootExposure[] {
-  const hasProc = mounts.some(({ type, options = [] }) => type === 'proc' && !options.includes('ro'))
-  const readonly = new Set([...(linux?.readonlyPaths ?? []), ...(linux?.maskedPaths ?? [])])
-  const open = ['/proc/sys', '/proc/sysrq-trigger'].filter((path) => hasProc && !readonly.has(path))
-  const sys = mounts.find(({ type, options = [] }) => type === 'sysfs' && !options.includes('ro'))
-  const writable = [...open, ...(sys === undefined ? [] : [sys.destination])]
-  return writable.length === 0 ? [] : [{ way: 'host', reason: `may write to ${writable.join(' and ')}` }]
+/**
+ * Files in which root can make the kernel start a program of its own on the host (core(5)), stop the host, or set up its
+ * buses; and groups of the host's own, in which no rule keeps a process from devices.
+ */
+function kernelReasons(configuration: RuntimeConfiguration): string[] {
+  const { linux, mounts = [] } = configuration
+  const writable = mounts.filter((mount) => !isReadOnly(mount))
+  const closed = new Set([...(linux?.readonlyPaths ?? []), ...(linux?.maskedPaths ?? [])])
+  const open = writable
+    .filter(({ type }) => type === 'proc')
+    .flatMap(({ destination }) =>
+      ['sys', 'sysrq-trigger', 'bus'].map((name) => `${destination.replace(/\/+$/, '')}/${name}`),
+    )
+    .filter((path) => !closed.has(path))
+  const whole = writable.filter(
+    ({ type }) => type === 'sysfs' || (/^cgroup2?$/.test(type ?? '') && !hasOwn(configuration, 'cgroup')),
+  )
+  const places = [...open, ...whole.map(({ destination }) => destination)]
+  return places.length === 0 ? [] : [`may write to ${places.join(' and ')}`]
 }
 
-/** File systems of the kernel's own, and those that hold nothing but what the container writes. */
-const safeTypes = new Set(['bind', 'cgroup', 'cgroup2', 'devpts', 'mqueue', 'proc', 'sysfs', 'tmpfs'])
-
-function mountExposure(mount: Mount, places: readonly string[], host: HostLookup): RootExposure | undefined {
-  if (!isBindMount(mount)) {
-    if (mount.type === undefined || safeTypes.has(mount.type)) return undefined
-    return { way: 'host', reason: `mounts a file system of type ${mount.type} at '${mount.destination}'` }
-  }
-  if (mount.source === undefined) return undefined
-  // A source without a leading slash lies in the deployment.
-  const source = mount.source.startsWith('/') ? host.realPath(posix.normalize(mount.source)) : (places.at(-1) ?? '/')
-  const told = `has '${mount.source}' mounted`
-  const place = places.find((each) => isWritable(mount, { source, place: host.realPath(each), host }))
-  if (place !== undefined) return { way: 'host', reason: `${told} writable, where it reaches '${place}'` }
-  const reached = powers.find((each) => isWithin(each, source) || isWithin(source, each))
-  if (reached !== undefined) return { way: 'host', reason: `${told}, where it reaches '${reached}'` }
-  if (isWritableItself(mount) && !isData(source)) {
-    return { way: 'host', reason: `${told} writable` }
-  }
-  return undefined
+/** What the runtime, or a program that it asks, does on the host for the container. */
+function runtimeReasons({ hooks = {}, linux }: RuntimeConfiguration): string[] {
+  // startContainer alone runs in the container, with what the container has.
+  const { startContainer: _, ...onHost } = hooks
+  const hook = Object.values(onHost)
+    .flatMap((list) => (Array.isArray(list) ? list : []))
+    .at(0)
+  const sysctl = Object.keys(linux?.sysctl ?? {}).find((name) => !namespacedSetting.test(name))
+  const listener = linux?.seccomp?.listenerPath
+  return [
+    ...(hook === undefined ? [] : [`has '${hook.path}' run on the host`]),
+    ...(sysctl === undefined ? [] : [`sets ${sysctl}`]),
+    ...(listener ? [`has system calls answered at '${listener}'`] : []),
+  ]
 }
 
-/** The roots of other processes, and services that do anything for root who connects; that a mount is read-only does not matter. */
-const powers = [
-  '/proc',
-  '/run/containerd',
-  '/run/crio',
-  '/run/dbus',
-  '/run/docker',
-  '/run/docker.sock',
-  '/run/podman',
-  '/run/systemd',
-]
-
-/** Where programs of the host keep what they work on: no configuration of the host and nothing that it executes. */
-function isData(path: string): boolean {
-  return /^\/(?:dev|media|mnt|run|srv|tmp|var\/cache|var\/lib|var\/log|var\/tmp)\/[^/]/.test(path)
-}
-
-function isWritable(
-  mount: Mount,
-  { source, place, host }: { source: string; place: string; host: HostLookup },
-): boolean {
-  if (!isWithin(place, source) && !isWithin(source, place)) return false
-  if (isWritableItself(mount)) return true
-  // `ro` holds for the mount itself, and not for those below it.
-  const options = mount.options ?? []
-  const isRecursive = options.includes('rbind') && !options.includes('rro')
-  return isRecursive && isWithin(place, source) && host.isMountedBelow(source, place)
-}
-
-function isWritableItself({ options = [] }: Mount): boolean {
-  return !options.includes('rro') && options.findLast((option) => option === 'ro' || option === 'rw') !== 'ro'
-}
-
-function isWithin(path: string, folder: string): boolean {
-  return path === folder || folder === '/' || path.startsWith(`${folder}/`)
-}
+/** Those that a namespace keeps, or that have nothing to do with files. */
+const namespacedSetting = /^(?:net\.|fs\.mqueue\.|kernel\.(?:domainname|hostname|msg|sem$|shm))/

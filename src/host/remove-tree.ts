@@ -1,5 +1,5 @@
-import { lstatSync, readFileSync, realpathSync, rmdirSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { lstatSync, rmdirSync } from 'node:fs'
+import { mountsWithin } from './mounts.ts'
 import { run } from './run.ts'
 
 /**
@@ -30,22 +30,4 @@ function removeEmptyDirectory(path: string): boolean {
   } catch {
     return false
   }
-}
-
-/** Mount points at a path or below it, as this process sees them. */
-export function mountsWithin(path: string): string[] {
-  const real = join(realpathSync(dirname(path)), basename(path))
-  return readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .map((line) => mountPointOf(line))
-    .filter((point) => point === real || point.startsWith(`${real}/`))
-}
-
-/** proc_pid_mountinfo(5): the fifth field, in which blanks and backslashes are written as octal numbers. */
-function mountPointOf(line: string): string {
-  const field = line.split(' ')[4] ?? ''
-  const bytes = field.replace(/\\([0-7]{3})/g, (_whole, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
-  )
-  return Buffer.from(bytes, 'latin1').toString()
 }

@@ -119,9 +119,20 @@ test('what is not known to be safe keeps files apart', async () => {
     ['handles', { capabilities: ['CAP_DAC_READ_SEARCH'], mounts: [data] }],
     ['ports', { capabilities: ['CAP_SYS_RAWIO'] }],
     ['disk', { mounts: [{ destination: '/mnt', type: 'ext4', source: '/dev/vda' }] }],
+    ['groups', { mounts: [{ destination: '/host/sys', type: 'bind', source: '/sys', options: ['rbind', 'ro'] }] }],
     ['sockets', { mounts: [{ destination: '/host/run', type: 'bind', source: '/run', options: ['rbind', 'ro'] }] }],
   ] as const) {
     await lab.must('install', await push(name, options))
     assert.equal(lstatSync(join(rootfs(name), 'rootfs/bin/busybox')).nlink, 1, name)
   }
+})
+
+test('what systemd itself gives to a service that tells it more than its readiness leaves files shared', async () => {
+  const service = 'Type=notify\nNotifyAccess=all\nWatchdogSec=1h'
+  const exports = serviceExports(['sh', '-c', 'sleep infinity'], { service })
+  const { stderr } = await lab.must('install', await lab.push('heard', busyboxImage({ exports })))
+  assert.doesNotMatch(stderr, /Nothing keeps/)
+  const { mounts } = JSON.parse(await lab.shell('cat /var/lib/forerun/containers/heard/config.json'))
+  assert.ok(mounts.some(({ source }: { source?: string }) => source === '/run/systemd/notify'))
+  assert.ok(lstatSync(join(rootfs('heard'), 'rootfs/bin/busybox')).nlink > 1)
 })

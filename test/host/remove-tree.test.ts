@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { mountsWithin, removeTree } from '../../src/host/remove-tree.ts'
+import { mountsWithin } from '../../src/host/mounts.ts'
+import { removeTree } from '../../src/host/remove-tree.ts'
 import { scratch } from '../store/scratch.ts'
 
 /** A tree with a file system, or another folder, mounted in it. */

@@ -1,8 +1,10 @@
-import { realpathSync, statSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Bundle, ServiceBundle } from '../../bundle/bundle.ts'
-import { type HostLookup, type RootExposure, rootExposures } from '../../bundle/root-exposure.ts'
+import type { HostLookup } from '../../bundle/mount-exposure.ts'
+import { type RootExposure, rootExposures } from '../../bundle/root-exposure.ts'
 import { ForerunError } from '../../errors.ts'
+import { writableMountsBelow } from '../../host/mounts.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
 import type { Context } from '../context.ts'
 import { requireProgram, sharesFiles } from './existing-root.ts'
@@ -70,7 +72,7 @@ function refuseSharedFiles(rootfs: string, reason: string, isShared: boolean): v
 
 const host: HostLookup = {
   realPath,
-  isMountedBelow: (folder, path) => deviceOf(folder) !== deviceOf(path),
+  writableMountsBelow,
 }
 
 /** Of what is not there yet, as far as it is. */
@@ -81,8 +83,4 @@ function realPath(path: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return join(realPath(dirname(path)), basename(path))
   }
-}
-
-function deviceOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.dev
 }
