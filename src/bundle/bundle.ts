@@ -15,7 +15,7 @@ import { fitToHost } from './host-fit.ts'
 import type { ImageFiles } from './image-files.ts'
 import { installedKind, type KindAt } from './installed-kind.ts'
 import { formatJson } from './json-text.ts'
-import { type MountPoint, mountPoints } from './mount-points.ts'
+import { type MountPoint, mountPoints, sourceKind } from './mount-points.ts'
 import { type MountUnit, renderMountUnit } from './mount-unit.ts'
 import { notifySocket, withNotifySocket } from './notify-socket.ts'
 import { parseRuntimeConfiguration, placeInUnitCgroup, withoutTerminal } from './runtime-configuration.ts'
@@ -160,7 +160,9 @@ export function prepareBundle(input: BundleInput): Bundle {
     ...(mountUnit === undefined ? {} : { mountUnit }),
     ...(tmpfiles === '' ? {} : { tmpfiles }),
     tmpfilesMode: fileMode(exports.tmpfiles, secrets),
-    mountPoints: mountPoints(configuration, (path) => (path === notifySocket ? 'file' : kind(path))),
+    mountPoints: mountPoints(configuration, (source) =>
+      source === notifySocket ? 'file' : sourceKind(source, files, kind),
+    ),
     volumes,
     volumesFolder: volumesFolder(input.deployment, values),
     choosesRoot: exports.configuration === undefined,

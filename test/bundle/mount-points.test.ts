@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mountPoints } from '../../src/bundle/mount-points.ts'
+import { mountPoints, sourceKind } from '../../src/bundle/mount-points.ts'
 import type { Mount } from '../../src/bundle/runtime-schema.ts'
+import { imageFiles } from './image-in-memory.ts'
 
 function points(mounts: Mount[], cwd = '/'): string[] {
   const configuration = {
@@ -10,7 +11,8 @@ function points(mounts: Mount[], cwd = '/'): string[] {
     root: { path: 'rootfs', readonly: true },
     mounts,
   }
-  const kind = (path: string) => (path === '/etc/hosts' ? 'file' : path === '/srv' ? 'directory' : undefined)
+  const kind = (path: string) =>
+    ['/etc/hosts', 'rootfs/etc/motd'].includes(path) ? 'file' : path === '/srv' ? 'directory' : undefined
   return mountPoints(configuration, kind).map((point) => `${point.kind} ${point.path}`)
 }
 
@@ -20,11 +22,20 @@ test('a bind mount of a file needs a file, all others a directory', () => {
       { destination: '/proc', type: 'proc' },
       { destination: '/etc/hosts', type: 'bind', source: '/etc/hosts' },
       { destination: '/srv/', type: 'bind', source: '/srv' },
+      { destination: '/etc/issue', type: 'bind', source: 'rootfs/etc/motd' },
       { destination: '/absent', type: 'bind', source: '/absent' },
       { destination: '/tmp', type: 'tmpfs' },
     ]),
-    ['directory /proc', 'file /etc/hosts', 'directory /srv', 'directory /absent', 'directory /tmp'],
+    ['directory /proc', 'file /etc/hosts', 'directory /srv', 'file /etc/issue', 'directory /absent', 'directory /tmp'],
   )
+})
+
+test('a source that is relative lies in the deployment', () => {
+  const files = imageFiles({ '/etc/motd': 'text', '/srv/': { mode: 0o755, uid: 0, gid: 0 } })
+  const kinds = ['rootfs/etc/motd', './rootfs/srv', 'rootfs/absent', 'info', '.', '/host'].map((source) =>
+    sourceKind(source, files, (path) => (path === '/host' ? 'file' : undefined)),
+  )
+  assert.deepEqual(kinds, ['file', 'directory', undefined, 'file', 'directory', 'file'])
 })
 
 test('what lies in another mount is not in the root file system', () => {

@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { mountPoints } from '../../bundle/mount-points.ts'
 import { parseRuntimeConfiguration } from '../../bundle/runtime-configuration.ts'
 import { ForerunError } from '../../errors.ts'
@@ -101,7 +101,7 @@ function expectedCheckout(
 /** What `install` made for mounts, as kinds that are there now: a bind's source may have changed since. */
 function addMountPoints(tree: DirectoryNode, folder: string, target: string): void {
   const file = join(folder, 'config.json')
-  for (const point of mountPoints(readConfiguration(file), hostKind)) {
+  for (const point of mountPoints(readConfiguration(file), (source) => hostKind(resolve(folder, source)))) {
     const there = lstatSync(join(target, displayPath(point.path)), { throwIfNoEntry: false })
     const kind = there === undefined ? point.kind : there.isFile() ? 'file' : 'directory'
     addMountPoint(tree, point.path, kind)
