@@ -52,8 +52,8 @@ export interface BundleInput {
   /** Absolute path of an existing tree (`--rootfs`), in place of `rootfs` beside the configuration. */
   readonly rootfs?: string
   readonly securityModules: SecurityModules
-  /** System calls of a container whose image has no configuration; undefined: all. */
-  readonly seccomp?: Seccomp | undefined
+  /** Tells the system calls of a container whose image has no configuration; undefined: all. */
+  readonly seccomp?: () => Seccomp | undefined
   /** Programs of the image that give privileges to whoever starts them. */
   readonly privilegedFiles?: readonly ByteString[]
   /** Texts of what the host adds to a unit of that name, in the order in which systemd reads them. */
@@ -204,7 +204,7 @@ function ownConfiguration(
     const { configuration, volumes, notices } = defaultConfiguration(image, files, {
       volumes: volumesFolder(deployment, values),
       readOnly,
-      seccomp,
+      seccomp: seccomp?.(),
       privilegedFiles,
       hostKind,
     })

@@ -143,7 +143,8 @@ const seccompRule = object({
   ),
 })
 
-const seccomp = object({
+/** OCI runtime specification 1.2, "Seccomp". */
+export const seccompSchema = object({
   defaultAction: seccompAction,
   defaultErrnoRet: v.exactOptional(uint32),
   architectures: v.exactOptional(
@@ -184,7 +185,7 @@ export const linuxSchema = object({
   resources: v.exactOptional(resources),
   // Runtimes take the recursive words and an empty one too.
   rootfsPropagation: v.exactOptional(v.picklist(['', ...propagations])),
-  seccomp: v.exactOptional(seccomp),
+  seccomp: v.exactOptional(seccompSchema),
   sysctl: v.exactOptional(dictionary(v.string(), v.string())),
   maskedPaths: v.exactOptional(v.array(absolutePath)),
   readonlyPaths: v.exactOptional(v.array(absolutePath)),

@@ -1,7 +1,9 @@
+import { constants } from 'node:os'
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 import { seccompArchitectures } from './default-seccomp.ts'
-import type { Seccomp, SeccompRule } from './runtime-schema.ts'
+import { seccompSchema } from './linux-schema.ts'
+import type { Seccomp } from './runtime-schema.ts'
 
 /** For whom a profile is resolved. */
 export interface SeccompTarget {
@@ -24,16 +26,24 @@ export function parseSeccompProfile(text: string, file: string, target: SeccompT
     const [issue] = parsed.issues
     throw broken(file, `${v.getDotPath(issue) ?? 'the whole'} is not what it should be: ${issue.message}`)
   }
-  const { defaultAction, defaultErrnoRet, architectures = [], archMap = [], syscalls } = parsed.output
+  const { architectures = [], archMap = [], syscalls } = parsed.output
   const native = seccompArchitectures[target.architecture]?.[0]
   const mapped = archMap.find(({ architecture }) => architecture === native)
   const known = mapped === undefined ? architectures : [mapped.architecture, ...(mapped.subArchitectures ?? [])]
-  return {
-    defaultAction: defaultAction as Seccomp['defaultAction'],
+  const defaultErrnoRet = errorNumber(parsed.output.defaultErrno, file) ?? parsed.output.defaultErrnoRet
+  const profile = {
+    defaultAction: parsed.output.defaultAction,
     ...(defaultErrnoRet === undefined || defaultErrnoRet === null ? {} : { defaultErrnoRet }),
-    architectures: [...known],
-    syscalls: syscalls.filter((rule) => holds(rule, target)).map(runtimeRule),
+    architectures: known,
+    syscalls: syscalls
+      .filter((rule) => holds(rule, target))
+      .map((rule) => runtimeRule(rule, file))
+      .filter(({ names }) => names.length > 0),
   }
+  const checked = v.safeParse(seccompSchema, profile)
+  if (checked.success) return checked.output
+  const [issue] = checked.issues
+  throw broken(file, `${v.getDotPath(issue) ?? 'the whole'} is not what a runtime takes: ${issue.message}`)
 }
 
 const conditions = v.optional(
@@ -51,6 +61,7 @@ const ruleSchema = v.object({
   name: v.optional(v.string()),
   action: v.string(),
   errnoRet: v.optional(v.nullable(v.number())),
+  errno: v.optional(v.nullable(v.string())),
   args: v.optional(
     v.nullable(
       v.array(v.object({ index: v.number(), value: v.number(), valueTwo: v.optional(v.number()), op: v.string() })),
@@ -63,6 +74,7 @@ const ruleSchema = v.object({
 const profileSchema = v.object({
   defaultAction: v.string(),
   defaultErrnoRet: v.optional(v.nullable(v.number())),
+  defaultErrno: v.optional(v.nullable(v.string())),
   architectures: v.optional(v.array(v.string())),
   archMap: v.optional(
     v.array(v.object({ architecture: v.string(), subArchitectures: v.optional(v.nullable(v.array(v.string()))) })),
@@ -89,13 +101,22 @@ function isOlder(kernel: string, than: string): boolean {
   return major < wantedMajor || (major === wantedMajor && minor < wantedMinor)
 }
 
-function runtimeRule({ name, names = [], action, errnoRet, args }: Rule): SeccompRule {
+function runtimeRule({ name, names = [], action, args, ...rule }: Rule, file: string) {
+  const errnoRet = errorNumber(rule.errno, file) ?? rule.errnoRet
   return {
     names: name === undefined ? names : [name, ...names],
-    action: action as SeccompRule['action'],
+    action,
     ...(errnoRet === undefined || errnoRet === null ? {} : { errnoRet }),
-    ...(args ? { args: args as NonNullable<SeccompRule['args']> } : {}),
+    ...(args ? { args } : {}),
   }
+}
+
+/** Newer profiles name errors, and that name counts before a number that stands beside it. */
+function errorNumber(name: string | null | undefined, file: string): number | undefined {
+  if (!name) return undefined
+  const number = /^\d+$/.test(name) ? Number(name) : (constants.errno as Record<string, number>)[name]
+  if (number === undefined) throw broken(file, `'${name}' is no error of this system`)
+  return number
 }
 
 function json(text: string, file: string): unknown {

@@ -38,6 +38,12 @@ test('ordinary calls are allowed, privileged ones fail as without the capability
 })
 
 test('a capability lets its calls through', () => {
+  for (const capability of ['CAP_SYS_ADMIN', 'CAP_BPF']) {
+    const profile = profileFor(capability)
+    assert.equal(outcome(profile, 'bpf'), 'allowed')
+    const rules = profile.syscalls?.filter(({ names }) => names.includes('bpf'))
+    assert.equal(rules?.length, 1, 'a runtime refuses rules that contradict each other')
+  }
   assert.equal(outcome(profileFor('CAP_SYS_ADMIN'), 'mount'), 'allowed')
   assert.equal(outcome(profileFor('CAP_SYS_ADMIN'), 'clone3'), 'allowed')
   assert.equal(outcome(profileFor('CAP_SYS_TIME'), 'clock_settime'), 'allowed')
@@ -47,8 +53,29 @@ test('a capability lets its calls through', () => {
 test('clone makes no namespaces, and a socket is not one of the virtual machine', () => {
   const { syscalls = [] } = profileFor()
   const argsOf = (call: string) => syscalls.filter(({ names }) => names.includes(call)).map(({ args }) => args)
-  assert.deepEqual(argsOf('clone'), [[{ index: 0, value: 0x7e020000, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }]])
-  assert.deepEqual(argsOf('socket'), [[{ index: 0, value: 40, op: 'SCMP_CMP_NE' }]])
+  const [allowed, ...refused] = syscalls.filter(({ names }) => names.includes('clone'))
+  assert.deepEqual(allowed, {
+    names: ['clone'],
+    action: 'SCMP_ACT_ALLOW',
+    args: [{ index: 0, value: 0x7e020000, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
+  })
+  for (const { action, errnoRet, args } of refused) {
+    const [{ value = 0, valueTwo } = {}] = args ?? []
+    assert.deepEqual([action, errnoRet, valueTwo], ['SCMP_ACT_ERRNO', 1, value])
+  }
+  assert.equal(
+    refused.reduce((flags, { args }) => flags | Number(args?.[0]?.value), 0),
+    0x7e020000,
+  )
+  assert.deepEqual(
+    syscalls
+      .filter(({ names }) => names.includes('socket'))
+      .map(({ action, errnoRet, args }) => [action, errnoRet, args]),
+    [
+      ['SCMP_ACT_ALLOW', undefined, [{ index: 0, value: 40, op: 'SCMP_CMP_NE' }]],
+      ['SCMP_ACT_ERRNO', 97, [{ index: 0, value: 40, op: 'SCMP_CMP_EQ' }]],
+    ],
+  )
   assert.equal(argsOf('personality').length, 5)
 })
 

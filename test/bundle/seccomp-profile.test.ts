@@ -50,6 +50,37 @@ test('rules that hold for this host stay, in the words of the runtime', () => {
   ])
 })
 
+test('a conditional rule that names an error has its number, and one without calls is none', () => {
+  const rules = [
+    { names: ['mount'], action: 'SCMP_ACT_ERRNO', errno: 'EINVAL', errnoRet: 1 },
+    { names: ['umount'], action: 'SCMP_ACT_ERRNO', errno: '22' },
+    { names: [], action: 'SCMP_ACT_ALLOW' },
+  ]
+  const text = JSON.stringify({
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrno: 'ENOSYS',
+    defaultErrnoRet: 1,
+    syscalls: rules,
+  })
+  const { defaultErrnoRet, syscalls } = parseSeccompProfile(text, file, target)
+  assert.equal(defaultErrnoRet, 38)
+  assert.deepEqual(
+    syscalls?.map(({ errnoRet }) => errnoRet),
+    [22, 22],
+  )
+})
+
+test('what a runtime would refuse at the start is refused before', () => {
+  for (const rule of [
+    { names: ['read'], action: 'SCMP_ACT_PERMIT' },
+    { names: ['read'], action: 'SCMP_ACT_ERRNO', errno: 'ESTRANGE' },
+    { names: ['read'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: 1, op: 'SCMP_CMP_LIKE' }] },
+  ]) {
+    const text = JSON.stringify({ defaultAction: 'SCMP_ACT_ERRNO', syscalls: [rule] })
+    assert.throws(() => parseSeccompProfile(text, file, target), { code: 'settings', message: /seccomp\.json/ })
+  }
+})
+
 test('what is no profile is refused with the file and the place', () => {
   for (const text of ['{', '[]', '{"defaultAction":"SCMP_ACT_ALLOW"}', '{"defaultAction":1,"syscalls":[]}']) {
     assert.throws(() => parseSeccompProfile(text, file, target), { code: 'settings', message: /seccomp\.json/ })

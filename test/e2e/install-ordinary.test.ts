@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { constants } from 'node:os'
 import { after, before, test } from 'node:test'
-import { busyboxImage } from '../lab/busybox.ts'
+import { setExtendedAttribute } from '../../src/host/system-calls.ts'
+import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import type { Snapshot } from '../lab/snapshot.ts'
 import { changesSince, type InstalledHost, installedHost, until } from './installed-host.ts'
 
@@ -118,7 +120,33 @@ function journal(): Promise<string> {
   return lab.shell('journalctl -b -u ordinary -o cat --no-pager')
 }
 
+/** Process 1 of a container takes no signal that it does not ask for. */
 const resting = ['sh', '-c', 'trap "exit 0" TERM; sleep infinity & wait']
+
+const { EPERM, ENOSYS, EAFNOSUPPORT } = constants.errno
+
+/** Tells the error of each call as JSON; 0 for those that succeed. Numbers of calls are those of x86-64 and arm64. */
+const calls = String.raw`
+my ($clone, $keyctl, $personality) = qx(uname -m) =~ /aarch64/ ? (220, 219, 92) : (56, 250, 135);
+my $child = 17;
+sub told { my $result = shift; return $result == -1 ? $! + 0 : 0 }
+sub cloned { my $id = syscall($clone, $_[0] | $child, 0, 0, 0, 0); exit if $id == 0; return told($id) }
+my @outcomes = (
+  'clone with a mount namespace' => cloned(0x00020000),
+  'clone with user and process namespaces' => cloned(0x30000000),
+  'clone of a process' => cloned(0),
+  clone3 => told(syscall(435, 0, 0)),
+  io_uring_setup => told(syscall(425, 1, 0)),
+  'a call of tomorrow' => told(syscall(4000)),
+  keyctl => told(syscall($keyctl, 0, 0, 0, 0, 0)),
+  'a socket of the virtual machine' => (socket(my $v, 40, 1, 0) ? 0 : $! + 0),
+  'a socket of the network' => (socket(my $n, 2, 1, 0) ? 0 : $! + 0),
+  'an unusual personality' => told(syscall($personality, 0x0040000)),
+);
+my @pairs;
+while (my ($name, $error) = splice @outcomes, 0, 2) { push @pairs, "\"$name\": $error" }
+print '{' . join(', ', @pairs) . '}';
+`
 
 test('system calls are filtered, and processes gain no privileges but where the image has programs for that', async () => {
   const image = await lab.push('filtered', busyboxImage({ entrypoint: resting }))
@@ -129,6 +157,21 @@ test('system calls are filtered, and processes gain no privileges but where the 
   assert.match(status, /^NoNewPrivs:\t1$/m)
   const refused = await lab.inside('filtered', 'sh', '-c', 'unshare -m true 2>&1; mount -t tmpfs x /mnt 2>&1; true')
   assert.match(refused, /unshare.*Operation not permitted/)
+
+  const rootfs = '/var/lib/forerun/containers/filtered/rootfs'
+  await lab.shell(`cp -L --parents /usr/bin/perl $(ldd /usr/bin/perl | grep -o '/[^ ]*') ${rootfs}`)
+  assert.deepEqual(JSON.parse(await lab.inside('filtered', '/usr/bin/perl', '-e', calls)), {
+    'clone with a mount namespace': EPERM,
+    'clone with user and process namespaces': EPERM,
+    'clone of a process': 0,
+    clone3: ENOSYS,
+    io_uring_setup: ENOSYS,
+    'a call of tomorrow': ENOSYS,
+    keyctl: EPERM,
+    'a socket of the virtual machine': EAFNOSUPPORT,
+    'a socket of the network': 0,
+    'an unusual personality': ENOSYS,
+  })
   await lab.must('uninstall', 'filtered')
 
   const layers = [{ 'bin/gain': { content: '#!/bin/sh\n', mode: 0o4755 } }]
@@ -137,6 +180,21 @@ test('system calls are filtered, and processes gain no privileges but where the 
   assert.match(told.stderr, /noNewPrivileges is off\), since the image has programs for that: \/bin\/gain$/m)
   assert.match(await lab.inside('gaining', 'cat', '/proc/1/status'), /^NoNewPrivs:\t0$/m)
   await lab.must('uninstall', 'gaining')
+})
+
+test('a tree of --rootfs with file capabilities lets its processes gain them', async () => {
+  const image = await lab.push('capable', busyboxImage({ entrypoint: resting }))
+  await lab.must('install', '--name', 'base', image)
+  const tree = '/var/lib/tree'
+  await lab.shell(`cp -a /var/lib/forerun/containers/base/rootfs ${tree}; cp ${tree}/bin/busybox ${tree}/bin/ping-own`)
+  const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex')
+  const program = Buffer.from(`${lab.host.root}${tree}/bin/ping-own`)
+  setExtendedAttribute(program, Buffer.from('security.capability'), capability)
+  const { stderr } = await lab.must('install', '--name', 'treed', '--rootfs', tree, image)
+  assert.match(stderr, /noNewPrivileges is off\), since the image has programs for that: \/bin\/ping-own$/m)
+  await lab.must('uninstall', 'treed')
+  await lab.must('uninstall', 'base')
+  await lab.shell(`rm -r ${tree}`)
 })
 
 test("the profile of the host's container engines is used where there is one, and no one that others may change", async () => {
@@ -155,6 +213,9 @@ test("the profile of the host's container engines is used where there is one, an
     const { status, stderr } = await lab.forerun('install', image)
     assert.equal(status, 1)
     assert.match(stderr, /seccomp\.json is not used, since others than root may change it/)
+    const own = await lab.push('own', busyboxImage({ exports: serviceExports(['sleep', 'infinity']) }))
+    await lab.must('install', own)
+    await lab.must('uninstall', 'own')
   } finally {
     await lab.shell('rm -r /usr/share/containers')
   }

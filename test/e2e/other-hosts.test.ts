@@ -61,6 +61,10 @@ for (const { suite, systemd } of hosts) {
         await assertContainerIsMain(name, 'sh -c ')
         assert.equal(await written(runtime), '1:1 in /work, once')
         await lab.host.exec([runtime, 'exec', '--user', '0', name, 'touch', '/work/file'])
+        const { stdout: status } = await lab.host.exec([runtime, 'exec', name, 'cat', '/proc/1/status'])
+        assert.match(status, /^NoNewPrivs:\t1\nSeccomp:\t2$/m)
+        const unshared = await lab.host.exec([runtime, 'exec', name, 'unshare', '-U', 'true'], { check: false })
+        assert.match(unshared.stderr, /Operation not permitted/)
       })
     }
 

@@ -36,3 +36,10 @@ test('programs that give privileges are found wherever they are; other special b
     '/su',
   ])
 })
+
+test('programs for the host are not of the container', () => {
+  const exports = folder(0o755, { hostfs: folder(0o755, { su: file(0o4755) }) })
+  assert.deepEqual(privilegedFiles(folder(0o755, { exports, srv: folder(0o755, { exports }) })), [
+    '/srv/exports/hostfs/su',
+  ])
+})

@@ -284,7 +284,7 @@ function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Conte
     ...parsed.given,
     hostKind,
     securityModules: securityModules(),
-    seccomp: hostSeccomp(),
+    seccomp: hostSeccomp,
     privilegedFiles: privilegedFiles(image.tree),
     unitDropIns: unitDropIns(unitName(parsed.name)).map(({ text }) => text),
     overlay: parsed.checkout === 'overlay',
