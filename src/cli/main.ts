@@ -12,15 +12,18 @@ async function main(): Promise<void> {
   // Progress that nobody reads is no reason to stop in the midst of changes.
   process.stderr.on('error', () => {})
   const status = await runProgram(process.argv.slice(2), interrupt.signal)
+  await written(process.stdout)
   // That the reader of a pipe has gone away is no fault: `forerun images list | head -1`.
   const isFault = status === 0 && lost !== undefined && lost.code !== 'EPIPE'
-  process.exitCode = isFault ? printError(lost, { json: false, debug: false }) : status
-  // Nothing is left to do, so that Node ends by itself. `process.exit` would now and then hang: it waits for the threads in
-  // which V8 compiles, and these may wait for the main thread to collect garbage.
-  setTimeout(() => process.exit(), longestEnd).unref()
+  const ended = isFault ? printError(lost, { json: false, debug: false }) : status
+  await Promise.all([process.stdout, process.stderr].map(written))
+  const { exitAtOnce } = await import('../host/system-calls.ts')
+  exitAtOnce(ended)
 }
 
-/** Milliseconds: should something keep Node running, an end that may hang is better than none. */
-const longestEnd = 5_000
+/** Resolves when all that was written to the stream has left the process, or can no longer leave it. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()))
+}
 
 void main()

@@ -126,6 +126,15 @@ export function trimMemory(): void {
   calls().malloc_trim(0)
 }
 
+/**
+ * Ends the process without taking Node down first: _exit(2). While Node is taken down signals have their default action
+ * again, so that one that comes then would make a finished command look interrupted; and it waits for the threads in which V8
+ * compiles, which now and then wait for the main thread.
+ */
+export function exitAtOnce(status: number): void {
+  calls()._exit(status)
+}
+
 /** Makes a device node: mknod(2). `type` is `constants.S_IFCHR`, `S_IFBLK` or `S_IFIFO`; permissions follow the umask. */
 export function makeNode(path: Buffer, type: number, major: number, minor: number): void {
   check('mknod', calls().mknod(terminated(path), type | 0o600, deviceNumber(major, minor)), path)
@@ -197,6 +206,7 @@ function loadLibc() {
       'intptr_t lgetxattr(const void *path, const void *name, void *value, size_t size)',
     ),
     malloc_trim: declare<[number]>('int malloc_trim(size_t pad)'),
+    _exit: declare<[number]>('void _exit(int status)'),
     // Variable arguments are passed as others are, on both architectures.
     ioctl: declare<[number, number, number]>('int ioctl(int fd, unsigned long request, intptr_t argument)'),
     lseek: declare<[number, number, number]>('int64_t lseek(int fd, int64_t offset, int whence)'),

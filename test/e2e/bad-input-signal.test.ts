@@ -78,3 +78,21 @@ for (const verb of ['install', 'uninstall'] as const) {
     assert.deepEqual(differences(without, lab.files()), [])
   })
 }
+
+test('a signal that comes when a command has printed its result does not change its status', async () => {
+  const list = ['forerun', 'containers', 'list', '--json']
+  const start = performance.now()
+  await lab.host.exec(list)
+  const duration = (performance.now() - start) / 1000
+  let printed = 0
+  for (let round = 0; round < 60; round++) {
+    // From the middle of its run to shortly after its end.
+    const moment = (duration * (0.5 + (0.6 * round) / 60)).toFixed(3)
+    const argv = ['timeout', '--preserve-status', '-s', 'HUP', moment, ...list]
+    const result = await lab.host.exec(argv, { check: false })
+    if (result.stdout === '') continue
+    printed++
+    assert.equal(result.status, 0, `after ${moment} s`)
+  }
+  assert.ok(printed > 0, 'every signal came before the result')
+})

@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { transform } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
 import { buildBundle } from '../../packaging/build.ts'
+import { scratch } from '../store/scratch.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'forerun-test-'))
+const held = scratch()
+const folder = held.path
 const bundle = join(folder, 'forerun.cjs')
 
 before(() => buildBundle(folder))
-after(() => rmSync(folder, { recursive: true }))
+after(() => held[Symbol.dispose]())
 
 test('the bundle runs by itself, far from node_modules', () => {
   assert.equal(statSync(bundle).mode & 0o777, 0o755)
@@ -52,15 +53,28 @@ test('no more of the program is loaded than a command needs', () => {
 
 /** What Node has read of the bundle when the command has succeeded. */
 function loadedBy(...words: string[]): { files: number; bytes: number } {
-  const coverage = mkdtempSync(join(folder, 'coverage-'))
-  const env = { ...process.env, NODE_V8_COVERAGE: coverage }
-  const { status, stderr } = spawnSync(process.execPath, [bundle, ...words], { encoding: 'utf8', env })
+  const list = join(mkdtempSync(join(folder, 'loaded-')), 'list')
+  const env = { ...process.env, LOADED_LIST: list }
+  const { status, stderr } = spawnSync(process.execPath, ['--import', listLoaded, bundle, ...words], {
+    encoding: 'utf8',
+    env,
+  })
   assert.deepEqual([status, stderr], [0, ''])
-  const [report = ''] = readdirSync(coverage)
-  const { result } = JSON.parse(readFileSync(join(coverage, report), 'utf8'))
-  const loaded = (result as { url: string }[]).filter(({ url }) => url.startsWith(pathToFileURL(folder).href))
-  return { files: loaded.length, bytes: loaded.reduce((sum, { url }) => sum + statSync(fileURLToPath(url)).size, 0) }
+  const loaded = readFileSync(list, 'utf8').split('\n').slice(0, -1)
+  const files = new Set(loaded.filter((url) => /^file:.*\.[cm]js$/.test(url)).map((url) => fileURLToPath(url)))
+  return { files: files.size, bytes: [...files].reduce((sum, file) => sum + statSync(file).size, 0) }
 }
+
+/** Writes the address of each module that is loaded to the file LOADED_LIST. */
+const listLoaded = `data:text/javascript,${encodeURIComponent(`
+  import { appendFileSync } from 'node:fs'
+  import { registerHooks } from 'node:module'
+  registerHooks({
+    load(url, context, next) {
+      appendFileSync(process.env.LOADED_LIST, url + '\\n')
+      return next(url, context)
+    },
+  })`)}`
 
 test('the version goes to a pipe that nobody reads, and to a full disk, without a stack trace', () => {
   for (const [place, wanted] of [
