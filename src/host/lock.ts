@@ -87,6 +87,7 @@ async function takeTicket(folder: string, { mode, operation, signal }: LockReque
   try {
     // Held by others for the few moments of taking a ticket.
     while (!tryLock(counter)) await pause(signal)
+    removeAbandoned(folder)
     const number = Math.max(0, ...ticketsIn(folder).map((ticket) => ticket.number)) + 1
     const holder: LockHolder = { process: process.pid, operation, since: Math.floor(Date.now() / 1000) }
     const path = join(folder, String(number))
@@ -99,7 +100,7 @@ async function takeTicket(folder: string, { mode, operation, signal }: LockReque
         writeSync(fd, marks.shared, 0)
       },
       [Symbol.dispose]() {
-        unlinkSync(path)
+        removeIfPresent(path)
         closeSync(fd)
       },
     }
@@ -124,7 +125,15 @@ const flags = {
   look: constants.O_RDWR | constants.O_NOFOLLOW,
 } as const
 
-/** The first with a lower number that has to be waited for. Tickets of processes that are gone are removed. */
+/**
+ * Removes the tickets of processes that are gone. Nobody takes a ticket meanwhile: else a number could be given again between
+ * looking at it and removing it, and a ticket go that somebody holds.
+ */
+function removeAbandoned(folder: string): void {
+  for (const { path } of ticketsIn(folder)) if (readTicket(path) === undefined) removeIfPresent(path)
+}
+
+/** The first with a lower number that has to be waited for. */
 function inTheWay(folder: string, own: Ticket): LockHolder | undefined {
   for (const { number, path } of ticketsIn(folder)) {
     if (number >= own.number) return undefined
@@ -148,13 +157,10 @@ function readTicket(path: string): (LockHolder & Pick<LockRequest, 'mode'>) | un
   const fd = openIfPresent(path)
   if (fd === undefined) return undefined
   try {
-    if (!tryLock(fd)) {
-      const content = readFileSync(fd, 'utf8')
-      const mode = content.startsWith(marks.shared) ? 'shared' : 'exclusive'
-      return { ...(JSON.parse(content.slice(1)) as LockHolder), mode }
-    }
-    removeIfPresent(path)
-    return undefined
+    if (tryLock(fd)) return undefined
+    const content = readFileSync(fd, 'utf8')
+    const mode = content.startsWith(marks.shared) ? 'shared' : 'exclusive'
+    return { ...(JSON.parse(content.slice(1)) as LockHolder), mode }
   } finally {
     closeSync(fd)
   }

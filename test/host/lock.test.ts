@@ -98,9 +98,14 @@ test('it is free again when its holder was killed', async () => {
   })
   await once(holder.stdout, 'data')
   const { lock, waits } = asking(folder, 'next')
-  assert.equal((await waits).operation, 'killed')
-  holder.kill('SIGKILL')
+  try {
+    assert.equal((await waits).operation, 'killed')
+  } finally {
+    holder.kill('SIGKILL')
+  }
   ;(await lock)[Symbol.dispose]()
+  // Who asks next clears away what the killed one left.
+  ;(await acquireLock(folder, request('another')))[Symbol.dispose]()
   assert.deepEqual(readdirSync(folder), ['next'])
 })
 
