@@ -92,9 +92,15 @@ function end(child: ChildProcess, { program, ...options }: RunOptions & { progra
   return new Promise((resolve, reject) => {
     let failure: ForerunError | undefined
     const timers: NodeJS.Timeout[] = []
+    // What has left the group may hold the other end of a pipe for ever.
+    const closePipes = (): void => {
+      for (const stream of child.stdio) stream?.destroy()
+    }
+    const hasExited = (): boolean => child.exitCode !== null || child.signalCode !== null
     const fail = (error: ForerunError, signalName: 'SIGTERM' | 'SIGKILL'): void => {
       failure ??= error
       killGroup(child, signalName)
+      if (hasExited()) closePipes()
       if (signalName === 'SIGTERM') timers.push(setTimeout(killGroup, grace, child, 'SIGKILL'))
     }
     const tooLong = (): void => fail(tookTooLong(program, timeout), 'SIGKILL')
@@ -114,8 +120,7 @@ function end(child: ChildProcess, { program, ...options }: RunOptions & { progra
       reject(unstartable(program, cause))
     })
     child.on('exit', () => {
-      // What has left the group may hold the other end of a pipe for ever.
-      if (failure !== undefined) for (const stream of child.stdio) stream?.destroy()
+      if (failure !== undefined) closePipes()
     })
     child.on('close', (code, signalName) => {
       settle()

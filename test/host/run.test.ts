@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findProgram } from '../../src/host/find-program.ts'
+import { readWhenPresent } from '../../src/host/read-when-present.ts'
 import { ProgramFailure, run } from '../../src/host/run.ts'
 import { scratch } from '../store/scratch.ts'
 
@@ -38,14 +39,37 @@ test('a signal that ended a program is its status', async () => {
 })
 
 test('what takes too long is killed with all that it has started', async () => {
-  const script = 'trap "" TERM; sleep 600 & wait'
+  using folder = scratch()
+  const file = join(folder.path, 'pid')
+  const script = `trap "" TERM; sleep 600 & echo $! >${file}; wait`
   await assert.rejects(run('sh', ['-c', script], { timeout: 300 }), failsAs('time', /^sh took longer than 0\.3 s$/))
+  await hasGone(Number(readFileSync(file, 'utf8')))
 })
 
-test('what leaves its group and holds the output open is not waited for', async () => {
-  const script = 'setsid sleep 5 & exec sleep 600'
-  await assert.rejects(run('sh', ['-c', script], { timeout: 300 }), failsAs('time', /took longer/))
-})
+for (const [when, rest] of [
+  ['while the program runs', 'exec sleep 600'],
+  ['after it has ended', 'exit 0'],
+] as const) {
+  test(`what leaves its group and holds the output open is not waited for, ${when}`, { timeout: 20_000 }, async () => {
+    using folder = scratch()
+    const file = join(folder.path, 'pid')
+    const script = `setsid sh -c 'echo $$ >${file}.new; mv ${file}.new ${file}; exec sleep 60' & while [ ! -e ${file} ]; do sleep 0.01; done; ${rest}`
+    try {
+      await assert.rejects(run('sh', ['-c', script], { timeout: 1000 }), failsAs('time', /took longer/))
+    } finally {
+      process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL')
+    }
+  })
+}
+
+/** A process that was killed is there until its parent, or init, has heard of it. */
+async function hasGone(pid: number): Promise<void> {
+  const state = (): string => /\) (\S)/.exec(readWhenPresent(`/proc/${pid}/stat`)?.toString() ?? '')?.[1] ?? 'X'
+  for (let wait = 0; !'ZX'.includes(state()); wait++) {
+    assert.ok(wait < 200, `process ${pid} still runs`)
+    await sleep(10)
+  }
+}
 
 test('more output than the limit is a fault; so much is none, and of messages the beginning is kept', async () => {
   const limited = { timeout, outputLimit: 1000 }
