@@ -1,21 +1,23 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
+import { mkdirSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { mountsWithin, writableMountsBelow } from '../../src/host/mounts.ts'
+import { heldFolder } from '../lab/at-end.ts'
 
 test('mounts below a folder are told with blanks in their names, and those to which nothing can be written apart', () => {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'forerun mounts-')))
+  using held = heldFolder(join(tmpdir(), 'forerun mounts-'))
+  const folder = realpathSync(held.path)
   const [open, closed, device] = ['open', 'closed', 'read-only device'].map((name) => join(folder, name))
   const options = new Map([
     [open, 'rw'],
     [closed, 'ro'],
     [device, 'rw'],
   ])
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', folder])
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', folder])
     for (const [path = '', option] of options) {
       mkdirSync(path)
       execFileSync('mount', ['-t', 'tmpfs', '-o', option, 'tmpfs', path])
@@ -28,6 +30,5 @@ test('mounts below a folder are told with blanks in their names, and those to wh
     assert.deepEqual(mountsWithin(folder), [folder, open, closed, device])
   } finally {
     execFileSync('umount', ['-R', folder])
-    rmdirSync(folder)
   }
 })

@@ -4,7 +4,8 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { overlayFault } from '../../src/host/overlay.ts'
-import { labFolder, releaseAtEnd, removeLabFolder } from '../lab/leftovers.ts'
+import { releaseAtEnd } from '../lab/at-end.ts'
+import { labFolder, removeLabFolder } from '../lab/leftovers.ts'
 
 let folder: string
 let disarm: () => void

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ownEnvironment } from '../../src/host/own-environment.ts'
-import { foreignPart, requireRootOnly } from '../../src/host/root-only.ts'
+import { foreignPart, readRootOnly, requireRootOnly } from '../../src/host/root-only.ts'
 import { scratch } from '../store/scratch.ts'
 
 /** Folder `own`, root's, and `theirs` of the user 1234, each with a `file` of root's. */
@@ -65,11 +66,22 @@ test('such a file is refused by root, with what to do', () => {
 
 test("root's home is that of the user database, and folders of others do not count", () => {
   const { HOME: home } = ownEnvironment({})
-  assert.ok(home)
+  assert.equal(home, userInfo().homedir)
   const others = { HOME: '/home/alice', XDG_CONFIG_HOME: '/home/alice/.config', XDG_RUNTIME_DIR: '/run/user/1000' }
   assert.deepEqual(ownEnvironment({ ...others, XDG_DATA_HOME: `${home}/../home/alice`, PATH: '/bin' }), {
     ...{ HOME: home, PATH: '/bin' },
   })
   const own = { XDG_CONFIG_HOME: `${home}/settings`, XDG_RUNTIME_DIR: '/run/user/0', XDG_SESSION_ID: '1' }
   assert.deepEqual(ownEnvironment(own), { ...own, HOME: home })
+})
+
+test('what cannot be read is an error with a name, and what is not there is none', () => {
+  using folder = places()
+  assert.equal(readRootOnly(join(folder.own, 'absent'), 'settings'), undefined)
+  assert.deepEqual(readRootOnly(join(folder.own, 'file'), 'settings'), Buffer.alloc(0))
+  assert.throws(() => readRootOnly(folder.own, 'settings'), { code: 'settings', message: /cannot read .*: EISDIR/ })
+  assert.throws(() => readRootOnly(join(folder.theirs, 'file'), 'settings'), {
+    code: 'settings',
+    message: /may change it/,
+  })
 })

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
+import { releaseAtEnd } from './at-end.ts'
+import { labFolder, removeLabFolder } from './leftovers.ts'
 import { type ExecOptions, type ExecResult, execute } from './process.ts'
 import { debianTree } from './tree.ts'
 
@@ -30,8 +31,6 @@ export interface ContainerTools extends AsyncDisposable {
   readonly root: string
   /** Runs a tool in `folder`, with the environment of a root's login. What it starts is gone when it ends. */
   run(argv: readonly string[], options?: ToolOptions): Promise<ExecResult>
-  /** The words by which the machine itself runs a tool as `run` does, for who wants to measure it. */
-  command(argv: readonly string[], env?: ToolOptions['env']): readonly string[]
 }
 
 export interface ToolOptions extends ExecOptions {
@@ -45,12 +44,12 @@ export const offlineSigning: readonly string[] = ['--use-signing-config=false', 
 /** As `offlineSigning`, stored in the way of cosign 1 and 2. */
 export const tagSigning: readonly string[] = [...offlineSigning, '--new-bundle-format=false']
 
-const packages = ['base-files', 'coreutils', 'cosign', 'dash', 'gpg', 'gpg-agent', 'podman', 'skopeo', 'umoci']
+const packages = ['base-files', 'coreutils', 'cosign', 'dash', 'gpg', 'gpg-agent', 'podman', 'skopeo', 'time', 'umoci']
 
 /**
  * Makes the tools ready. Disposing of them leaves nothing behind.
  *
- * @param options.bench a folder of the machine that the tools see at `/bench`.
+ * @param options.bench a folder of the machine that the tools see at `benchFolder`.
  */
 export async function containerTools({ bench }: { bench?: string } = {}): Promise<ContainerTools> {
   // Unpacked and not set up: the tools need no more, and it takes a third of the time.
@@ -63,7 +62,7 @@ export async function containerTools({ bench }: { bench?: string } = {}): Promis
     for (const name of ['upper', 'work', 'root', 'shared', 'storage']) mkdirSync(join(lab, name))
     const layers = `lowerdir=${tree},upperdir=${join(lab, 'upper')},workdir=${join(lab, 'work')}`
     await execute(['mount', '-t', 'overlay', '-o', layers, 'forerun-lab', root])
-    for (const name of ['shared', 'bench', 'var/lib/containers']) mkdirSync(join(root, name), { recursive: true })
+    for (const name of ['shared', benchFolder, 'var/lib/containers']) mkdirSync(join(root, name), { recursive: true })
     writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n')
     writeFileSync(join(root, 'etc/group'), 'root:x:0:\n')
     writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n::1 localhost\n')
@@ -72,14 +71,13 @@ export async function containerTools({ bench }: { bench?: string } = {}): Promis
     disarm()
     throw error
   }
-  const command: ContainerTools['command'] = (argv, env = {}) => [
+  const command = (argv: readonly string[], env: ToolOptions['env'] = {}): string[] => [
     ...[...entering, 'sh', '-c', enter, lab, bench ?? join(lab, 'shared')],
     ...['env', '-i', ...environment(env), 'sh', '-c', start, ...argv],
   ]
   return {
     folder,
     root,
-    command,
     run: (argv, { env = {}, ...options } = {}) => execute(command(argv, env), { title: argv.join(' '), ...options }),
     [Symbol.asyncDispose]: async () => {
       removeLabFolder(lab)
@@ -87,6 +85,9 @@ export async function containerTools({ bench }: { bench?: string } = {}): Promis
     },
   }
 }
+
+/** Where the tools see the folder of a bench. */
+export const benchFolder = '/bench'
 
 const entering = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
 
@@ -98,7 +99,7 @@ mount -t sysfs sysfs "$0/root/sys"
 mount -t cgroup2 cgroup2 "$0/root/sys/fs/cgroup"
 mount --bind "$0/shared" "$0/root/shared"
 mount --bind "$0/storage" "$0/root/var/lib/containers"
-mount --bind "$1" "$0/root/bench"
+mount --bind "$1" "$0/root${benchFolder}"
 shift
 exec chroot "$0/root" "$@"`
 

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { heldFolder } from './at-end.ts'
 import { controlGroup, controlGroups } from './cgroup.ts'
 import { execute } from './process.ts'
 
@@ -19,17 +20,8 @@ export async function labFolder(): Promise<string> {
 }
 
 /** A folder in memory, removed when it is disposed of, and when this process ends before. */
-export function memoryFolder(name: string): { readonly path: string } & Disposable {
-  const path = mkdtempSync(`/dev/shm/forerun-${name}-`)
-  const release = (): void => rmSync(path, { recursive: true, force: true })
-  const disarm = releaseAtEnd(release)
-  return {
-    path,
-    [Symbol.dispose]() {
-      release()
-      disarm()
-    },
-  }
+export function memoryFolder(name: string): ReturnType<typeof heldFolder> {
+  return heldFolder(`/dev/shm/forerun-${name}-`)
 }
 
 /** Removes a `labFolder` and what is mounted at its `root`. May be repeated; synchronous. @throws when it cannot be unmounted. */
@@ -43,38 +35,6 @@ export function removeLabFolder(folder: string): void {
   rmSync(folder, { recursive: true })
   // Where systemd-nspawn lets a running host be given mounts; on a machine whose /run is on a disk it leaves it behind.
   rmSync(join('/run/systemd/nspawn/propagate', basename(folder)), { recursive: true, force: true })
-}
-
-/**
- * Has something given back when this process ends before it was disposed of: by Ctrl-C, by another signal, or by leaving.
- * Nothing can be awaited then. Returns the function that calls this off.
- */
-export function releaseAtEnd(release: () => void): () => void {
-  if (held.size === 0) {
-    process.on('exit', releaseAll)
-    for (const signal of signals) process.on(signal, endBySignal)
-  }
-  held.add(release)
-  return () => {
-    held.delete(release)
-    if (held.size > 0) return
-    process.off('exit', releaseAll)
-    for (const signal of signals) process.off(signal, endBySignal)
-  }
-}
-
-const held = new Set<() => void>()
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-function endBySignal(signal: NodeJS.Signals): void {
-  releaseAll()
-  for (const each of signals) process.off(each, endBySignal)
-  process.kill(process.pid, signal)
-}
-
-function releaseAll(): void {
-  for (const release of held) release()
-  held.clear()
 }
 
 async function sweep(): Promise<void> {

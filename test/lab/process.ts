@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import { releaseAtEnd } from './at-end.ts'
 
 /** The lab's way to run programs of the machine and of its hosts. */
 export interface ExecResult {
@@ -20,7 +21,11 @@ export interface ExecOptions {
   readonly title?: string
 }
 
-/** Runs a program to its end in a process group of its own. @throws with what it printed, when it fails or takes too long. */
+/**
+ * Runs a program to its end in a process group of its own, which is killed when this process ends before.
+ *
+ * @throws with what it printed, when it fails or takes too long.
+ */
 export function execute(argv: readonly string[], options: ExecOptions & SpawnOptions = {}): Promise<ExecResult> {
   const { input, timeout, check, title, ...spawning } = options
   return started(argv, { input, timeout, check, title, ...spawning }).finished
@@ -43,6 +48,7 @@ export function started(
   const [program = '', ...words] = argv
   const child = spawn(program, words, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], ...spawning })
   const signal = (name: NodeJS.Signals) => signalGroup(child, name)
+  const disarm = releaseAtEnd(() => signal('SIGKILL'))
   const finished = new Promise<ExecResult>((resolve, reject) => {
     const output = { stdout: '', stderr: '' }
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -56,8 +62,12 @@ export function started(
       late = true
       signal('SIGKILL')
     }, timeout)
-    child.on('error', reject)
+    child.on('error', (error) => {
+      disarm()
+      reject(error)
+    })
     child.on('close', (code, ended) => {
+      disarm()
       clearTimeout(timer)
       const status = code ?? 128 + signalNumber(ended)
       const told = () => `\n${output.stdout}${output.stderr}`.trimEnd()

@@ -2,9 +2,10 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { releaseAtEnd } from './at-end.ts'
 import { makeCertificates } from './certificates.ts'
 import { freePort } from './free-port.ts'
-import { labFolder, releaseAtEnd, removeLabFolder } from './leftovers.ts'
+import { labFolder, removeLabFolder } from './leftovers.ts'
 import { execute, started } from './process.ts'
 
 /**

@@ -8,9 +8,10 @@ import type { CheckoutMethod } from '../../src/tree/checkout-method.ts'
 import { mergeLayers } from '../../src/tree/merge.ts'
 import type { DirectoryNode } from '../../src/tree/node.ts'
 import { checkOutInThreads } from '../../src/workers/check-out-in-threads.ts'
+import { releaseAtEnd } from '../lab/at-end.ts'
 import { collectingWriter } from '../lab/collecting-writer.ts'
 import { type FileSystem, mountDisk } from '../lab/disk.ts'
-import { labFolder, releaseAtEnd, removeLabFolder } from '../lab/leftovers.ts'
+import { labFolder, removeLabFolder } from '../lab/leftovers.ts'
 import { running } from './scratch.ts'
 
 /** Every method on every kind of file system, mounted from images in memory. */

@@ -47,7 +47,7 @@ describe('a file that cannot be finished', () => {
     mkdirSync(disk)
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'forerun-test', disk])
     try {
-      const writer = layerWriter(join(folder.path, 'store'), disk, { take() {} })
+      using writer = layerWriter(join(folder.path, 'store'), disk, { take() {} })
       writer.entry({ kind: 'file', path: 'x', metadata, size: large.length })
       closesOnce(writer, () => writer.content(large), { code: 'ENOSPC' })
     } finally {

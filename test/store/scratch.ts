@@ -1,13 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Context } from '../../src/operations/context.ts'
 import { openThreads } from '../../src/workers/threads.ts'
+import { heldFolder } from '../lab/at-end.ts'
 
 /** A folder of the test's own, removed by `using`. */
-export function scratch(parent = tmpdir()): { path: string } & Disposable {
-  const path = mkdtempSync(join(parent, 'forerun-test-'))
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+export function scratch(parent = tmpdir()): ReturnType<typeof heldFolder> {
+  return heldFolder(join(parent, 'forerun-test-'))
 }
 
 /** What works in threads needs beside its work. */

@@ -16,8 +16,9 @@ const { randomPlan, someHost } = await import('./random-plan.ts')
 const { signal } = new AbortController()
 const operation = { title: 'install x', containers: ['x'] }
 
-/** Other plans every time where a seed is given. */
+/** Other plans where a seed is given. */
 const firstSeed = Number(process.env.FORERUN_CRASH_SEED ?? 1)
+assert.ok(Number.isSafeInteger(firstSeed), 'FORERUN_CRASH_SEED is a whole number')
 const plans = 12
 
 interface Scene extends Disposable {

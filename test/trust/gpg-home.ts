@@ -1,6 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { heldFolder, releaseAtEnd } from '../lab/at-end.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { execute } from '../lab/process.ts'
 
@@ -28,7 +30,11 @@ export const in2020 = ['--faked-system-time', '20200101T000000!']
 
 export async function gpgHome(): Promise<GpgHome> {
   await ensurePackages(['gpg', 'gpgv', 'gpg-agent'])
-  const path = mkdtempSync(join(tmpdir(), 'forerun-gpg-test-'))
+  const folder = heldFolder(join(tmpdir(), 'forerun-gpg-test-'))
+  const { path } = folder
+  // The agent is in a session of its own, and no signal of the group reaches it.
+  const killAgent = (): void => void spawnSync('gpgconf', ['--homedir', path, '--kill', 'all'])
+  const disarm = releaseAtEnd(killAgent)
   const alone = ['gpg', '--homedir', path, '--batch', '--yes', '--no-tty', '--pinentry-mode', 'loopback']
   const run = async (words: readonly string[]): Promise<string> => {
     return (await execute([...alone, '--passphrase', '', ...words])).stdout
@@ -63,8 +69,9 @@ export async function gpgHome(): Promise<GpgHome> {
       return output((signed) => [...users, ...words, '--output', signed, ...verb, file])
     },
     async [Symbol.asyncDispose]() {
-      await execute(['gpgconf', '--homedir', path, '--kill', 'all'])
-      rmSync(path, { recursive: true, force: true })
+      killAgent()
+      disarm()
+      folder[Symbol.dispose]()
     },
   }
 }
