@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ContainerTools, containerTools } from '../lab/container-tools.ts'
+import { benchFolder, type ContainerTools, containerTools } from '../lab/container-tools.ts'
 import type { Compression } from '../lab/layer.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { execute } from '../lab/process.ts'
@@ -36,24 +36,24 @@ export async function measureInstalls(bench: Installs): Promise<Figures> {
   }
   const { gzip = '', zstd = '' } = images
   const folder = join(disk.path, 'ours')
+  const [old, later] = [await versions((argv) => execute(argv)), await versions((argv) => newest.run(argv))]
   const contestants: Record<string, () => Promise<Run>> = {
     'forerun gzip': () => ours(bench, ['install', folder, gzip, 'one']),
     // For information: by default files come as hard links here.
     'forerun gzip, reflinks': () => ours(bench, ['install', folder, gzip, 'one', 'reflink']),
-    'podman gzip': () => podman(disk, gzip),
-    'skopeo + umoci gzip': () => skopeoAndUmoci(disk, gzip),
+    [`${old.podman} gzip`]: () => podman(disk, gzip),
+    [`${old.skopeo} + ${old.umoci} gzip`]: () => skopeoAndUmoci(disk, gzip),
     'tar -xf': () => rawTar(disk, archives),
     'forerun zstd': () => ours(bench, ['install', folder, zstd, 'one']),
     // The umoci of Debian 12 knows no zstd.
-    'podman zstd': () => podman(disk, zstd),
-    'newest podman gzip': () => newestPodman(newest, disk, gzip),
-    'newest podman zstd': () => newestPodman(newest, disk, zstd),
-    'newest skopeo + umoci gzip': () => newestSkopeoAndUmoci(newest, disk, gzip),
-    'newest skopeo + umoci zstd': () => newestSkopeoAndUmoci(newest, disk, zstd),
+    [`${old.podman} zstd`]: () => podman(disk, zstd),
+    [`${later.podman} gzip`]: () => newestPodman(newest, disk, gzip),
+    [`${later.podman} zstd`]: () => newestPodman(newest, disk, zstd),
+    [`${later.skopeo} + ${later.umoci} gzip`]: () => newestSkopeoAndUmoci(newest, disk, gzip),
+    [`${later.skopeo} + ${later.umoci} zstd`]: () => newestSkopeoAndUmoci(newest, disk, zstd),
   }
-  for (const line of await peerVersions(newest)) bench.report(line)
   const runs = await inTurns(contestants, { disk, rounds: bench.rounds })
-  for (const [name, run] of Object.entries(runs)) bench.report(`${name.padEnd(28)}${formatRun(run)}`)
+  for (const [name, run] of Object.entries(runs)) bench.report(`${name.padEnd(36)}${formatRun(run)}`)
   const seconds = (name: string): number => runs[name]?.seconds ?? Number.NaN
   return {
     install_gzip_vs_best_peer: seconds('forerun gzip') / bestPeer(runs, 'gzip'),
@@ -69,15 +69,15 @@ function bestPeer(runs: Record<string, Run>, form: Compression): number {
   return Math.min(...peers.map(([, { seconds }]) => seconds))
 }
 
-async function peerVersions(newest: ContainerTools): Promise<string[]> {
-  const programs = ['podman', 'skopeo', 'umoci']
-  const version = (output: string): string => /\d+\.\d+(?:\.\d+)?/.exec(output)?.[0] ?? '?'
-  return await Promise.all(
-    programs.map(async (program) => {
-      const [old, later] = await Promise.all([execute([program, '--version']), newest.run([program, '--version'])])
-      return `${program.padEnd(28)}${version(old.stdout)}, newest ${version(later.stdout)}`
-    }),
-  )
+/** The peers' names with their versions: `podman 4.3.1`. */
+async function versions(
+  run: (argv: readonly string[]) => Promise<{ stdout: string }>,
+): Promise<Record<'podman' | 'skopeo' | 'umoci', string>> {
+  const named = async (program: string): Promise<string> => {
+    const { stdout } = await run([program, '--version'])
+    return `${program} ${/\d+\.\d+(?:\.\d+)?/.exec(stdout)?.[0] ?? '?'}`
+  }
+  return { podman: await named('podman'), skopeo: await named('skopeo'), umoci: await named('umoci') }
 }
 
 const imageLayers = ['base', 'applications', 'top'] as const
@@ -170,7 +170,7 @@ async function podman(disk: MemoryDisk, image: string): Promise<Run> {
 }
 
 async function newestPodman(newest: ContainerTools, disk: MemoryDisk, image: string): Promise<Run> {
-  return await measure(newest.command(podmanPull('/bench', image)), { scratch: disk.path })
+  return await measure(podmanPull(benchFolder, image), { scratch: disk.path, within: newest })
 }
 
 function podmanPull(folder: string, image: string): string[] {
@@ -190,7 +190,7 @@ async function skopeoAndUmoci(disk: MemoryDisk, image: string): Promise<Run> {
 }
 
 async function newestSkopeoAndUmoci(newest: ContainerTools, disk: MemoryDisk, image: string): Promise<Run> {
-  return await measure(newest.command(copyAndUnpack('/bench', image)), { scratch: disk.path })
+  return await measure(copyAndUnpack(benchFolder, image), { scratch: disk.path, within: newest })
 }
 
 function copyAndUnpack(folder: string, image: string): string[] {

@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { nodeStart } from '../../packaging/archive.ts'
 import { buildBundle } from '../../packaging/build.ts'
+import { memoryFolder } from '../lab/leftovers.ts'
 import { type FigureName, type Figures, figureTable, goals, isFigureName } from './figures.ts'
 import {
   type Installs,
@@ -47,22 +46,18 @@ if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
   process.exit(2)
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'forerun-bench-'))
+using folder = memoryFolder('bench')
 const figures: Figures = {}
-try {
-  await buildBundle(folder, { program: 'test/bench/program.ts' })
-  const report = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
-  const bench: Installs = {
-    program: ['env', ...nodeStart.environment, process.execPath, ...nodeStart.options, join(folder, 'forerun.cjs')],
-    rounds,
-    report,
+await buildBundle(folder.path, { program: 'test/bench/program.ts' })
+const report = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
+const bench: Installs = {
+  program: ['env', ...nodeStart.environment, process.execPath, ...nodeStart.options, join(folder.path, 'forerun.cjs')],
+  rounds,
+  report,
+}
+for (const part of parts.filter((each) => each.figures.some((name) => wanted.includes(name)))) {
+  for (const [name, value] of Object.entries(await part.measure(bench)) as [FigureName, number][]) {
+    if (wanted.includes(name)) figures[name] = Math.max(figures[name] ?? 0, value)
   }
-  for (const part of parts.filter((each) => each.figures.some((name) => wanted.includes(name)))) {
-    for (const [name, value] of Object.entries(await part.measure(bench)) as [FigureName, number][]) {
-      if (wanted.includes(name)) figures[name] = Math.max(figures[name] ?? 0, value)
-    }
-  }
-} finally {
-  await rm(folder, { recursive: true })
 }
 process.stdout.write(`${values.json === true ? JSON.stringify(figures, undefined, 2) : figureTable(figures)}\n`)

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { benchFolder, type ContainerTools } from '../lab/container-tools.ts'
 import { execute } from '../lab/process.ts'
 
 /** Of one run of a command to its end, with all processes that it waited for. */
@@ -18,19 +19,24 @@ export interface Run {
  */
 export const bareEnvironment = { PATH: process.env.PATH, HOME: process.env.HOME }
 
-/** Runs a command under GNU time. @param options.scratch a folder to write to. @throws unless it succeeds. */
+/**
+ * Runs a command under GNU time.
+ *
+ * @param options.scratch a folder to write to; the command's temporary files are there, too.
+ * @param options.within another tree in which it runs: getting there does not count.
+ * @throws unless it succeeds.
+ */
 export async function measure(
   argv: readonly string[],
-  { scratch, cwd }: { scratch: string; cwd?: string },
+  { scratch, cwd, within }: { scratch: string; cwd?: string; within?: ContainerTools },
 ): Promise<Run> {
-  const report = join(scratch, 'time')
-  const timed = ['/usr/bin/time', '--format=%e %U %S %M', `--output=${report}`, ...argv]
-  await execute(timed, {
-    timeout: 900_000,
-    env: bareEnvironment,
-    ...(cwd === undefined ? {} : { cwd }),
-  })
-  const [seconds = 0, user = 0, system = 0, kibibytes = 0] = (await readFile(report, 'utf8')).split(' ').map(Number)
+  const seen = within === undefined ? scratch : benchFolder
+  const timed = ['/usr/bin/time', '--format=%e %U %S %M', `--output=${join(seen, 'time')}`, ...argv]
+  const options = { timeout: 900_000, ...(cwd === undefined ? {} : { cwd }) }
+  if (within === undefined) await execute(timed, { env: { ...bareEnvironment, TMPDIR: seen }, ...options })
+  else await within.run(timed, { env: { TMPDIR: seen }, ...options })
+  const figures = await readFile(join(scratch, 'time'), 'utf8')
+  const [seconds = 0, user = 0, system = 0, kibibytes = 0] = figures.split(' ').map(Number)
   return { seconds, cpu: user + system, peak: (kibibytes * 1024) / 1e6 }
 }
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { releaseAtEnd } from '../lab/leftovers.ts'
+import { releaseAtEnd } from '../lab/at-end.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { execute } from '../lab/process.ts'
 
@@ -18,7 +18,9 @@ export async function memoryDisk({ size }: { size: string }): Promise<MemoryDisk
   const folder = await mkdtemp('/dev/shm/forerun-bench-')
   const [image, path] = [join(folder, 'image'), join(folder, 'disk')]
   const release = (): void => {
-    spawnSync('umount', ['--recursive', path])
+    // Detached, since a process that was just killed may still have a file open; with the last of them its memory goes.
+    const { status, stderr } = spawnSync('umount', ['--lazy', '--recursive', path], { encoding: 'utf8' })
+    if (status !== 0 && !/not mounted|no mount point|not found/.test(stderr)) throw new Error(stderr.trim())
     spawnSync('rm', ['-rf', '--one-file-system', folder])
   }
   const disarm = releaseAtEnd(release)

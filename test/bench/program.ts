@@ -37,10 +37,8 @@ async function checkOut(
   await checkOutInThreads(context.paths.store, tree, { ...options, shared: true }, context)
 }
 
-main(process.argv.slice(2)).then(
-  () => process.exit(0),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
-    process.exit(1)
-  },
-)
+// As the program itself, it ends when nothing is left to do.
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
+  process.exitCode = 1
+})
