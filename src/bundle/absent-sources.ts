@@ -3,6 +3,7 @@ import { isBindMount } from './bind-mount.ts'
 import type { KindAt } from './installed-kind.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
 import { parseUnit } from './unit-file.ts'
+import { withoutVarRun } from './var-run.ts'
 
 /**
  * Sources of bind mounts that will not be there: neither are they once the image is installed, nor does the unit make them
@@ -18,7 +19,7 @@ export function absentSources(
   const isMade = (path: string): boolean => made.some((each) => each === path || each.startsWith(`${path}/`))
   const paths = mounts.filter(isBindMount).flatMap(({ source }) => (source?.startsWith('/') ? [source] : []))
   const absent = paths.map((path) => posix.resolve(path)).filter((path) => kind(path) === undefined)
-  return [...new Set(absent)].filter((path) => !isMade(path.replace(/^\/var\/run(?=\/|$)/, '/run')))
+  return [...new Set(absent)].filter((path) => !isMade(withoutVarRun(path)))
 }
 
 /** systemd.exec(5): folders that systemd makes when the unit starts. */

@@ -1,7 +1,9 @@
 import { posix } from 'node:path'
 import { ForerunError } from '../errors.ts'
-import { isBindMount } from './bind-mount.ts'
+import { isBindMount, isReadOnly } from './bind-mount.ts'
+import { capabilitiesOf, hasOwnNamespace } from './runtime-configuration.ts'
 import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
+import { withoutVarRun } from './var-run.ts'
 
 /**
  * Refuses a bind mount whose source lies in that of a writable one: the container could put a symbolic link there, which
@@ -10,17 +12,11 @@ import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
  *
  * @throws ForerunError `configuration`.
  */
-export function refuseNestedSources({ mounts = [], process, linux }: RuntimeConfiguration): void {
-  const isOfHost = linux?.namespaces?.every(({ type, path }) => type !== 'mount' || path !== undefined) ?? true
-  if (
-    isOfHost ||
-    Object.values(process.capabilities ?? {})
-      .flat()
-      .includes('CAP_SYS_ADMIN')
-  )
-    return
+export function refuseNestedSources(configuration: RuntimeConfiguration): void {
+  if (!hasOwnNamespace(configuration, 'mount') || capabilitiesOf(configuration).has('CAP_SYS_ADMIN')) return
+  const { mounts = [] } = configuration
   const sources = mounts.filter((mount) => isBindMount(mount) && mount.source?.startsWith('/'))
-  for (const outer of sources.filter(isWritable)) {
+  for (const outer of sources.filter((mount) => !isReadOnly(mount))) {
     const folder = sourceOf(outer)
     if (foldersOfHost.has(folder)) continue
     const inner = sources.find((mount) => sourceOf(mount).startsWith(`${folder}/`))
@@ -36,12 +32,6 @@ export function refuseNestedSources({ mounts = [], process, linux }: RuntimeConf
 /** Who may write to one of them has the host: units, its programs, its package manager's data lie there. */
 const foldersOfHost = new Set(['/boot', '/dev', '/etc', '/root', '/run', '/usr', '/var', '/var/lib'])
 
-function isWritable({ options = [] }: Mount): boolean {
-  if (options.includes('rro')) return false
-  return options.findLast((option) => option === 'ro' || option === 'rw') !== 'ro'
-}
-
-/** `/var/run` is a link on every host. */
 function sourceOf({ source = '' }: Mount): string {
-  return posix.resolve('/', source).replace(/^\/var\/run(?=\/|$)/, '/run')
+  return withoutVarRun(posix.resolve('/', source))
 }

@@ -1,4 +1,5 @@
 import { allCapabilities } from './capabilities.ts'
+import { capabilitiesOf } from './runtime-configuration.ts'
 import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
 
 /** What a host has to give to a container. */
@@ -30,8 +31,8 @@ export function fitToHost(
     const { apparmorProfile: _, ...process } = fitted.process
     fitted = { ...fitted, process }
   }
-  const refused = allCapabilities.filter((name) => !host.capabilities.includes(name))
-  const missing = refused.filter((name) => sets(fitted).some((set) => set.includes(name)))
+  const wanted = capabilitiesOf(fitted)
+  const missing = allCapabilities.filter((name) => wanted.has(name) && !host.capabilities.includes(name))
   if (missing.length > 0) {
     notices.push(`This host cannot give ${missing.join(', ')}, which the configuration asks for`)
     fitted = withoutCapabilities(fitted, missing)
@@ -61,11 +62,6 @@ function withoutContext(mount: Mount): Mount {
   const label = /^(?:fs|def|root)?context=/
   if (!mount.options?.some((option) => label.test(option))) return mount
   return { ...mount, options: mount.options.filter((option) => !label.test(option)) }
-}
-
-function sets({ process }: RuntimeConfiguration): (readonly string[])[] {
-  const { bounding = [], effective = [], inheritable = [], permitted = [], ambient = [] } = process.capabilities ?? {}
-  return [bounding, effective, inheritable, permitted, ambient]
 }
 
 function withoutCapabilities(configuration: RuntimeConfiguration, names: readonly string[]): RuntimeConfiguration {

@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import { tmpfilesPaths } from './tmpfiles.ts'
+import { withoutVarRun } from './var-run.ts'
 
 /** What is to be on the host, as far as it matters here. */
 export interface HostPlace {
@@ -71,7 +72,7 @@ function reasonOfPath(path: string, unit: string): string | undefined {
 
 /** Hosts whose /lib is a link to /usr/lib read both as one. */
 function merged(path: string): string {
-  return path.replace(/^\/(bin|sbin|lib|lib32|lib64|libx32)\//, '/usr/$1/').replace(/^\/var\/run\//, '/run/')
+  return withoutVarRun(path).replace(/^\/(bin|sbin|lib|lib32|lib64|libx32)\//, '/usr/$1/')
 }
 
 /** Patterns of paths, the first that matches decides. `/usr/lib` stands for `/lib`, too. */

@@ -1,6 +1,7 @@
 import { displayPath } from '../tree/entry.ts'
 import type { HostFile } from './host-files.ts'
 import { tmpfilesEntries } from './tmpfiles.ts'
+import { withoutVarRun } from './var-run.ts'
 
 export type PathKind = 'directory' | 'file'
 
@@ -29,9 +30,4 @@ export function installedKind(
 function kindOf(file: HostFile, hostKind: KindAt): PathKind {
   if (file.kind === 'symlink') return hostKind(displayPath(file.target)) ?? 'file'
   return file.kind
-}
-
-/** A link to /run on every host of systemd. */
-function withoutVarRun(path: string): string {
-  return path.replace(/^\/var\/run(?=\/|$)/, '/run')
 }

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { isBindMount } from './bind-mount.ts'
+import { isBindMount, isReadOnly } from './bind-mount.ts'
 import type { Mount } from './runtime-schema.ts'
 
 /** What the host knows of a path. */
@@ -48,11 +48,6 @@ function writablePlaces(mount: Mount, source: string, host: HostLookup): string[
     ...(isReadOnly(mount) ? [] : [source]),
     ...(options.includes('rbind') ? host.writableMountsBelow(source) : []),
   ]
-}
-
-/** Whether nothing can be written by a mount itself; of two words the last counts. */
-export function isReadOnly({ options = [] }: Mount): boolean {
-  return options.includes('rro') || options.findLast((option) => option === 'ro' || option === 'rw') === 'ro'
 }
 
 /** The roots of other processes, and services that do anything for root who connects; that a mount is read-only does not matter. */

@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { isBindMount } from './bind-mount.ts'
 import type { Mount, RuntimeConfiguration } from './runtime-schema.ts'
 import { type UnitSetting, unitValue } from './unit-file.ts'
+import { withoutVarRun } from './var-run.ts'
 
 /** Where the system manager of systemd hears services (sd_notify(3)), on every version. */
 export const notifySocket = '/run/systemd/notify'
@@ -96,7 +97,7 @@ function seesSocket(mounts: readonly Mount[]): boolean {
   const cover = coveringMount(mounts, notifySocket)
   if (cover === undefined || !isBindMount(cover) || !cover.source?.startsWith('/')) return false
   const inside = posix.relative(posix.resolve('/', cover.destination), notifySocket)
-  return posix.resolve(cover.source, inside).replace(/^\/var\/run\//, '/run/') === notifySocket
+  return withoutVarRun(posix.resolve(cover.source, inside)) === notifySocket
 }
 
 /** The mount in which a path of the container lies: the last one above it, since later ones cover earlier ones. */

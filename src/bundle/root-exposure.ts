@@ -1,5 +1,6 @@
-import { isBindMount } from './bind-mount.ts'
-import { type HostLookup, isReadOnly, mountExposure } from './mount-exposure.ts'
+import { isBindMount, isReadOnly } from './bind-mount.ts'
+import { type HostLookup, mountExposure } from './mount-exposure.ts'
+import { capabilitiesOf, hasOwnNamespace } from './runtime-configuration.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
 
 /**
@@ -54,9 +55,9 @@ const safeCapabilities = new Set(
  * Two of the unsafe ones stay within what is mounted for the container: with SYS_ADMIN its root can be mounted anew, and with
  * DAC_READ_SEARCH every file be opened of a file system of which a part is mounted (open_by_handle_at(2)), as that part is.
  */
-function capabilityExposures({ process, mounts = [] }: RuntimeConfiguration): RootExposure[] {
-  const sets = Object.values(process.capabilities ?? {}).flatMap((set) => (Array.isArray(set) ? set : []))
-  const unsafe = [...new Set(sets)].filter((name) => !safeCapabilities.has(name))
+function capabilityExposures(configuration: RuntimeConfiguration): RootExposure[] {
+  const { mounts = [] } = configuration
+  const unsafe = [...capabilitiesOf(configuration)].filter((name) => !safeCapabilities.has(name))
   const mountsAnew = unsafe.includes('CAP_SYS_ADMIN')
   const writesBelow = mounts.some((mount) => isBindMount(mount) && (mountsAnew || !isReadOnly(mount)))
   const staysWithin = (name: string): boolean =>
@@ -73,14 +74,9 @@ function capabilityExposures({ process, mounts = [] }: RuntimeConfiguration): Ro
 /** The processes of the host have roots of their own, in /proc. */
 function namespaceReasons(configuration: RuntimeConfiguration): string[] {
   return [
-    ...(hasOwn(configuration, 'mount') ? [] : ['has no mount namespace of its own']),
-    ...(hasOwn(configuration, 'pid') ? [] : ['sees the processes of the host']),
+    ...(hasOwnNamespace(configuration, 'mount') ? [] : ['has no mount namespace of its own']),
+    ...(hasOwnNamespace(configuration, 'pid') ? [] : ['sees the processes of the host']),
   ]
-}
-
-/** Whether a namespace is made for the container, and not the host's or that of another process. */
-function hasOwn({ linux }: RuntimeConfiguration, wanted: string): boolean {
-  return linux?.namespaces?.some(({ type, path }) => type === wanted && path === undefined) ?? false
 }
 
 /** What every container has, and terminals, `tun` and `fuse`: of these none leads to a disk or to the memory of the host. */
@@ -114,7 +110,7 @@ function kernelReasons(configuration: RuntimeConfiguration): string[] {
     )
     .filter((path) => !closed.has(path))
   const whole = writable.filter(
-    ({ type }) => type === 'sysfs' || (/^cgroup2?$/.test(type ?? '') && !hasOwn(configuration, 'cgroup')),
+    ({ type }) => type === 'sysfs' || (/^cgroup2?$/.test(type ?? '') && !hasOwnNamespace(configuration, 'cgroup')),
   )
   const places = [...open, ...whole.map(({ destination }) => destination)]
   return places.length === 0 ? [] : [`may write to ${places.join(' and ')}`]

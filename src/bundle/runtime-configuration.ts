@@ -49,6 +49,17 @@ export function withoutTerminal(configuration: RuntimeConfiguration): RuntimeCon
   return { ...configuration, process: { ...process, terminal: false } }
 }
 
+/** Names of all capabilities that a process of the container may have, in whichever set they are. */
+export function capabilitiesOf({ process }: RuntimeConfiguration): Set<string> {
+  const { bounding = [], effective = [], inheritable = [], permitted = [], ambient = [] } = process.capabilities ?? {}
+  return new Set([...bounding, ...effective, ...inheritable, ...permitted, ...ambient])
+}
+
+/** Whether a namespace is made for the container, and not the host's or that of another process. */
+export function hasOwnNamespace({ linux }: RuntimeConfiguration, wanted: string): boolean {
+  return linux?.namespaces?.some(({ type, path }) => type === wanted && path === undefined) ?? false
+}
+
 function broken(
   file: string,
   problem: string,

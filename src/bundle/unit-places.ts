@@ -33,7 +33,7 @@ const keys: readonly (readonly [UnitPlace, string])[] = [
   ],
   [
     'units',
-    'After Before Requires Requires Requisite Wants BindsTo PartOf Upholds Conflicts OnFailure OnSuccess JoinsNamespaceOf ' +
+    'After Before Requires Requisite Wants BindsTo PartOf Upholds Conflicts OnFailure OnSuccess JoinsNamespaceOf ' +
       'PropagatesReloadTo ReloadPropagatedFrom PropagatesStopTo StopPropagatedFrom Sockets Service Unit Slice ' +
       'WantedBy RequiredBy UpheldBy Alias Also',
   ],
