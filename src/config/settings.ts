@@ -2,8 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'ini'
 import { ForerunError } from '../errors.ts'
-import { readWhenPresent } from '../host/read-when-present.ts'
-import { requireRootOnly } from '../host/root-only.ts'
+import { readRootOnly } from '../host/root-only.ts'
 import { defaultLayerLimits, type LayerLimits } from '../image/layer-limits.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 import { duration, oneOf, path, program, size, wholeNumber, yesOrNo } from './setting-value.ts'
@@ -90,23 +89,14 @@ function settingsFiles(root: string): string[] {
 }
 
 function readSettingsFile(file: string, settings: Draft): void {
+  const lines = readRootOnly(file, 'settings')?.toString('utf8').split(/\r?\n/) ?? []
   let section: string | undefined
-  for (const [index, line] of fileLines(file).entries()) {
+  for (const [index, line] of lines.entries()) {
     if (/^\s*(?:[;#]|$)/.test(line)) continue
     const where = `${file}:${index + 1}`
     const heading = /^\s*\[([^\]]*)\]\s*(?:[;#].*)?$/.exec(line)
     if (heading === null) readLine(line, { where, section, settings })
     else section = knownSection(heading[1] as string, where)
-  }
-}
-
-function fileLines(file: string): string[] {
-  requireRootOnly(file, 'settings')
-  try {
-    return readWhenPresent(file)?.toString('utf8').split(/\r?\n/) ?? []
-  } catch (error) {
-    const { message } = error as NodeJS.ErrnoException
-    throw new ForerunError('settings', `cannot read ${file}: ${message}`, { hint: `Mend ${file}.`, cause: error })
   }
 }
 

@@ -1,6 +1,7 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type ErrorCode, ForerunError } from '../errors.ts'
+import { readWhenPresent } from './read-when-present.ts'
 
 /** What lets somebody else than root decide what is at a path. */
 export interface ForeignPart {
@@ -23,6 +24,20 @@ export function requireRootOnly(path: string, code: ErrorCode): void {
   throw new ForerunError(code, `${path} is not used, since others than root may change it: ${described(foreign)}`, {
     hint: `Check what it says, then give it to root alone: chown root ${foreign.path} && chmod go-w ${foreign.path}`,
   })
+}
+
+/**
+ * The content of such a file; undefined when there is none.
+ *
+ * @throws ForerunError of that code; also when it cannot be read.
+ */
+export function readRootOnly(path: string, code: ErrorCode): Buffer | undefined {
+  requireRootOnly(path, code)
+  try {
+    return readWhenPresent(path)
+  } catch (cause) {
+    throw new ForerunError(code, `cannot read ${path}: ${(cause as Error).message}`, { hint: `Mend ${path}.`, cause })
+  }
 }
 
 /**

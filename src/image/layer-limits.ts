@@ -1,6 +1,6 @@
 /**
- * What one layer, and an image, may ask of the host; over it, reading ends with a ForerunError `limit`. Each has a setting of the same
- * name in kebab case under `[limits]`.
+ * What one layer, and an image, may ask of the host; over it, reading ends with a ForerunError `limit`. Each has a
+ * setting of the same name in kebab case under `[limits]`.
  */
 export interface LayerLimits {
   /** Entries of the archive. */

@@ -1,5 +1,4 @@
 import type { Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { compressionOf } from './compression.ts'
 import { unreadable } from './file-fault.ts'
@@ -8,6 +7,7 @@ import { forwardArchive } from './forward-archive.ts'
 import type { ArchiveFiles } from './image-parts.ts'
 import { plainArchive } from './plain-archive.ts'
 import { openRegularFile } from './regular-file.ts'
+import { transformed } from './transformed.ts'
 
 /**
  * The files in a tar archive: plain, of which the headers are read once and the contents where they lie, or compressed with
@@ -84,17 +84,12 @@ async function* decompressed(
   path: string,
   stream: Transform,
 ): AsyncGenerator<Buffer, void, undefined> {
-  // Whatever ends the pipeline in an error is thrown by the loop over its stream as well.
-  const feeding = pipeline(source, stream).catch(() => {})
   try {
-    for await (const bytes of stream) yield bytes
+    yield* transformed(source, stream)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     if (!/^Z(?:STD)?_/.test(code)) throw error
     const reason = code === 'Z_BUF_ERROR' ? 'ends in the midst of its compressed data' : 'has damaged compressed data'
     throw unreadable(path, reason, { cause: error })
-  } finally {
-    stream.destroy()
-    await feeding
   }
 }

@@ -42,8 +42,8 @@ export function withoutName(record: ImageRecord, name: string, spelling?: string
 
 /** `busybox:latest` for the full name and the way in which its repository was written. */
 export function spelledName(name: string, spelling: string): string {
-  const { domain, path, ...version } = parseReference(name)
-  return spelling + formatReference({ domain, path, ...version }).slice(`${domain}/${path}`.length)
+  const reference = parseReference(name)
+  return spelling + formatReference(reference).slice(repositoryName(reference).length)
 }
 
 /** The same words of one user may mean another place later on: registries.conf says what short names mean. */

@@ -6,7 +6,8 @@ import { filePath } from './metadata.ts'
 
 /**
  * The tree of a folder on the disk, as `mergeLayers` makes one of layers; a file's object is its path as a byte string.
- * Of extended attributes only the capabilities of programs are read, and names of one inode are not told apart from copies. Follows no link.
+ * Of extended attributes only the capabilities of programs are read, and names of one inode are not told apart from
+ * copies. Follows no link.
  */
 export function scanTree(folder: string): DirectoryNode {
   const path = byteString(folder)

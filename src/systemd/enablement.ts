@@ -32,12 +32,14 @@ export async function enablementLinks(
     const { status, stderr } = await run('systemctl', ['--root', root, 'enable', unit], { signal, timeout: 60_000 })
     if (status !== 0) throw refused(unit, stderr)
     return linksBelow(root)
-  } catch (cause) {
-    if (!signal.aborted || cause instanceof ForerunError) throw cause
-    throw new ForerunError('interrupted', `interrupted while looking how ${unit} is enabled`, { cause })
   } finally {
     rmSync(root, { recursive: true })
   }
+}
+
+/** Whether a folder of unit files makes the unit before its dot start what is linked in it (systemd.unit(5)). */
+export function isDependencyFolder(path: string): boolean {
+  return /\.(?:wants|requires|upholds)$/.test(path)
 }
 
 /**
@@ -49,9 +51,7 @@ export async function enablementLinks(
  */
 export function linksTo(unitFile: string): string[] {
   const folder = dirname(unitFile)
-  const dependencies = entriesIn(folder).filter(
-    (entry) => entry.isDirectory() && /\.(?:wants|requires|upholds)$/.test(entry.name),
-  )
+  const dependencies = entriesIn(folder).filter((entry) => entry.isDirectory() && isDependencyFolder(entry.name))
   return [folder, ...dependencies.map(({ name }) => join(folder, name))]
     .flatMap((path) => entriesIn(path).filter((entry) => entry.isSymbolicLink()))
     .map(({ parentPath, name }) => join(parentPath, name))

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { namesIn } from '../host/folder-entries.ts'
+import { hostKind } from '../host/host-kind.ts'
 
 /** A file that adds to a unit. */
 export interface UnitDropIn {
@@ -19,8 +20,9 @@ export function unitDropIns(unit: string, folders: readonly string[] = unitFolde
   const files = new Map<string, string>()
   for (const names of dropInFolders(unit)) {
     for (const folder of folders.map((parent) => join(parent, names))) {
-      for (const name of isFolder(folder) ? namesIn(folder).filter((entry) => entry.endsWith('.conf')) : []) {
-        if (!files.has(name)) files.set(name, join(folder, name))
+      if (hostKind(folder) !== 'directory') continue
+      for (const name of namesIn(folder)) {
+        if (name.endsWith('.conf') && !files.has(name)) files.set(name, join(folder, name))
       }
     }
   }
@@ -28,10 +30,6 @@ export function unitDropIns(unit: string, folders: readonly string[] = unitFolde
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .filter(([, path]) => statSync(path, { throwIfNoEntry: false })?.isFile())
     .map(([, path]) => ({ path, text: readFileSync(path, 'utf8') }))
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
 /** systemd.unit(5), "System Unit Search Path". */

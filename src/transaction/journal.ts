@@ -96,10 +96,13 @@ function readJournal(path: string): JournalContent {
   const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1).map(parseLine)
   const whole = lines.slice(0, lines.includes(undefined) ? lines.indexOf(undefined) : lines.length) as JournalLine[]
   // Torn before its first line was whole: nothing had begun.
-  const { journal, operation = 'an operation', containers = [] } = whole[0] ?? { journal: format }
-  const records = whole.slice(1).filter((line) => line.kind !== undefined)
-  const unknown = records.find(({ kind }) => !isKnownKind(kind ?? ''))
-  if (journal !== format || unknown !== undefined) {
+  const {
+    journal,
+    operation = 'an operation',
+    containers = [],
+  } = whole.find((line) => 'operation' in line) ?? { journal: format }
+  const records = whole.filter((line) => 'kind' in line)
+  if (journal !== format || !records.every(({ kind }) => isKnownKind(kind))) {
     throw new ForerunError('journal', `'${operation}' was begun by another version of forerun, and is not finished`, {
       hint: `Finish it with any command of that version, or put things right by hand and remove '${path}'.`,
     })
@@ -107,20 +110,18 @@ function readJournal(path: string): JournalContent {
   return {
     path,
     operation: { title: operation, containers },
-    records: records as unknown as ChangeRecord[],
-    committed: whole.some(({ committed }) => committed),
-    settled: new Set(whole.flatMap(({ settled }) => settled ?? [])),
+    records,
+    committed: whole.some((line) => 'committed' in line),
+    settled: new Set(whole.flatMap((line) => ('settled' in line ? [line.settled] : []))),
   }
 }
 
-interface JournalLine {
-  readonly journal?: number
-  readonly operation?: string
-  readonly containers?: readonly string[]
-  readonly kind?: string
-  readonly committed?: boolean
-  readonly settled?: number
-}
+type JournalLine =
+  /** The first one; older versions told the operation alone. */
+  | { readonly journal?: number; readonly operation: string; readonly containers?: readonly string[] }
+  | ChangeRecord
+  | { readonly committed: true }
+  | { readonly settled: number }
 
 function journalOn(path: string, fd: number): Journal & { write(line: object): void } {
   let beforeCommit = 0

@@ -72,9 +72,10 @@ export async function removeStagedVolumes(folder: string, emit: Emit): Promise<v
 function contentOf(folder: string): string {
   const hash = createHash('sha256')
   const add = (path: string, name: string): void => {
-    const { ino, mode, uid, gid, size, mtimeNs, ctimeNs } = lstatSync(path, { bigint: true })
+    const status = lstatSync(path, { bigint: true })
+    const { ino, mode, uid, gid, size, mtimeNs, ctimeNs } = status
     hash.update(`${[name, ino, mode, uid, gid, size, mtimeNs, name === '' ? '' : ctimeNs].join('\0')}\n`)
-    if (!lstatSync(path).isDirectory()) return
+    if (!status.isDirectory()) return
     for (const child of readdirSync(path).sort()) add(`${path}/${child}`, `${name}/${child}`)
   }
   add(folder, '')

@@ -80,7 +80,9 @@ test('a data folder keeps owner and mode that the service gave it, over reboots'
 test('what the container writes to its root stays over a reboot until it is uninstalled', async () => {
   await lab.must('install', '--name', 'web', '--now', await image('echo started >>/var/log', []))
   await lab.host.reboot()
-  assert.equal(await inside('cat /var/log'), 'started\nstarted')
+  await until('it has written', async () => (await inside('cat /var/log')) === 'started\nstarted')
+  await lab.must('uninstall', 'web')
+  assert.equal(await lab.shell('ls -A /var/lib/forerun/containers'), '')
 })
 
 test('volumes above other mounts hide none of them', async () => {

@@ -58,8 +58,12 @@ test("another user's registries.conf does not count", async () => {
   await lab.shell(
     `su alice -c 'echo "unqualified-search-registries = [\\"evil.example\\"]" >/home/alice/.config/containers/registries.conf'`,
   )
-  const { stderr } = await asAlice('pull', 'some-short-name')
+  const { status, stderr } = await asAlice('pull', 'some-short-name')
+  assert.equal(status, 1)
   assert.doesNotMatch(stderr, /evil\.example/)
+  await lab.shell('mkdir -p /etc/containers; cp /home/alice/.config/containers/registries.conf /etc/containers')
+  assert.match((await asAlice('pull', 'some-short-name')).stderr, /evil\.example/)
+  await lab.shell('rm /etc/containers/registries.conf')
 })
 
 test("credentials are kept with root's, and not through a link that another user has planted", async () => {

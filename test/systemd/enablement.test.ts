@@ -22,6 +22,7 @@ async function links(files: Record<string, string>): Promise<string[]> {
 }
 
 test('WantedBy, RequiredBy and Alias are links to the unit; nothing of it is left in a temporary place', async () => {
+  const before = readdirSync('/run')
   const install = 'WantedBy=multi-user.target\nRequiredBy=basic.target docker.service\nAlias=kv.service\n'
   assert.deepEqual(await links({ 'etcd.service': install }), [
     'basic.target.requires/etcd.service -> etcd.service',
@@ -30,7 +31,7 @@ test('WantedBy, RequiredBy and Alias are links to the unit; nothing of it is lef
     'multi-user.target.wants/etcd.service -> etcd.service',
   ])
   assert.deepEqual(
-    readdirSync('/run').filter((name) => name.startsWith('forerun-enable-')),
+    readdirSync('/run').filter((name) => name.startsWith('forerun-enable-') && !before.includes(name)),
     [],
   )
 })

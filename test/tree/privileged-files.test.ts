@@ -14,7 +14,7 @@ function metadata(mode: number, xattrs: readonly string[] = []) {
 }
 
 function file(mode: number, ...xattrs: string[]): TreeNode {
-  return { kind: 'file', metadata: metadata(mode, xattrs), size: 0, object: 'x' } as unknown as TreeNode
+  return { kind: 'file', metadata: metadata(mode, xattrs), size: 0, object: 'x' }
 }
 
 function folder(mode: number, children: Record<string, TreeNode>): DirectoryNode {

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseAssignments } from '../../bundle/values.ts'
 import { ForerunError } from '../../errors.ts'
+import { readAtMost } from '../../host/read-at-most.ts'
 
 /** What a user gave for the variables of an image. */
 export interface GivenValues {
@@ -51,21 +52,17 @@ function fileText(name: string, path: string): string {
 
 /** Also of a pipe. */
 function readLimited(name: string, path: string): Buffer {
-  const buffer = Buffer.alloc(largest + 1)
-  let length = 0
+  const bytes = readAll(name, path)
+  if (bytes.length > largest) throw unusable(name, path, 'it is larger than a mebibyte')
+  return bytes
+}
+
+function readAll(name: string, path: string): Buffer {
   try {
-    const file = openSync(path, 'r')
-    try {
-      for (let read = -1; read !== 0 && length < buffer.length; length += read)
-        read = readSync(file, buffer, length, buffer.length - length, null)
-    } finally {
-      closeSync(file)
-    }
+    return readAtMost(path, largest + 1)
   } catch (cause) {
     throw unusable(name, path, (cause as Error).message, cause)
   }
-  if (length > largest) throw unusable(name, path, 'it is larger than a mebibyte')
-  return buffer.subarray(0, length)
 }
 
 function utf8(name: string, path: string, bytes: Buffer): string {

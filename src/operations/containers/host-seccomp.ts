@@ -3,8 +3,7 @@ import { defaultCapabilities } from '../../bundle/default-isolation.ts'
 import { defaultSeccomp } from '../../bundle/default-seccomp.ts'
 import type { Seccomp } from '../../bundle/runtime-schema.ts'
 import { parseSeccompProfile } from '../../bundle/seccomp-profile.ts'
-import { readWhenPresent } from '../../host/read-when-present.ts'
-import { requireRootOnly } from '../../host/root-only.ts'
+import { readRootOnly } from '../../host/root-only.ts'
 import { hostPlatform } from '../../image/platform.ts'
 
 /**
@@ -16,9 +15,8 @@ import { hostPlatform } from '../../image/platform.ts'
 export function hostSeccomp(): Seccomp | undefined {
   const { architecture } = hostPlatform()
   for (const file of profiles) {
-    const text = readWhenPresent(file)
+    const text = readRootOnly(file, 'settings')
     if (text === undefined) continue
-    requireRootOnly(file, 'settings')
     const target = { architecture, capabilities: defaultCapabilities, kernel: release() }
     return parseSeccompProfile(text.toString(), file, target)
   }

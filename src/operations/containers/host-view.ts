@@ -1,6 +1,7 @@
-import { lstatSync, statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { ForerunError } from '../../errors.ts'
 import { namesIn } from '../../host/folder-entries.ts'
+import { hostKind } from '../../host/host-kind.ts'
 import { containerNames, deploymentFolders, readInfo } from '../../store/deployment.ts'
 import { digestOfContent, digestOfFile, linkTarget } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
@@ -33,7 +34,7 @@ export function hostView(container: string, context: Context): HostView {
       if (status.isSymbolicLink()) return 'symlink'
       return status.isFile() ? 'file' : 'other'
     },
-    isFolder: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false,
+    isFolder: (path) => hostKind(path) === 'directory',
     target: linkTarget,
     checksum(path) {
       const target = linkTarget(path)

@@ -7,12 +7,13 @@ import { unitName, unitPath } from '../../host/paths.ts'
 import type { DeploymentInfo } from '../../store/deployment.ts'
 import { enablementLinks, type UnitLink } from '../../systemd/enablement.ts'
 import type { Change } from '../../transaction/change.ts'
-import { digestOfContent, isPresent } from '../../transaction/files.ts'
+import { isPresent } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
 import type { GivenValues } from './given-values.ts'
 import { type HostView, hostView } from './host-view.ts'
 import type { InstallableImage } from './installable-image.ts'
+import { placedChecksum } from './placed-files.ts'
 import { type PlannedFile, parentsOf, planFiles, planLinks } from './plan-files.ts'
 import type { Arrival } from './transition.ts'
 
@@ -54,7 +55,7 @@ export async function planInstallation(
     values: Object.fromEntries(bundle.values),
     'has-container-service': bundle.service !== undefined,
     'installed-files': hostFiles.map(({ path }) => path),
-    'installed-files-checksum': Object.fromEntries(hostFiles.map((file) => [file.path, checksumOf(file)])),
+    'installed-files-checksum': Object.fromEntries(hostFiles.map((file) => [file.path, placedChecksum(file) ?? ''])),
     'installed-files-template': bundle.installedFilesTemplate,
     'rename-installed-files': bundle.renamedFiles,
     'rpm-installed': null,
@@ -156,11 +157,6 @@ function withoutContent(file: PlannedFile) {
   if (file.kind !== 'file') return file
   const { content: _, ...placed } = file
   return placed
-}
-
-function checksumOf(file: PlannedFile): string {
-  if (file.kind === 'symlink') return digestOfContent({ bytes: Buffer.from(file.target) })
-  return file.kind === 'file' ? file.digest : ''
 }
 
 function overlayInfo({ service }: Bundle): DeploymentInfo['forerun']['overlay'] {

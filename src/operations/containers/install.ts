@@ -9,6 +9,7 @@ import { securityModules } from '../../host/security-modules.ts'
 import { type ContainerName, parseContainerName } from '../../image/container-name.ts'
 import { defaultContainerName, type ImageLocation, parseLocation } from '../../image/location.ts'
 import { readDeployment } from '../../store/deployment.ts'
+import { isDependencyFolder } from '../../systemd/enablement.ts'
 import { unitDropIns } from '../../systemd/unit-drop-ins.ts'
 import { isPresent } from '../../transaction/files.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
@@ -191,7 +192,7 @@ function isInstalled(name: string, { paths }: Context): boolean {
 
 /** What makes systemd start it at a boot, and not only gives it another name. */
 function isStartLink({ role, kind, path }: PlannedFile): boolean {
-  return role === 'enablement' && kind === 'symlink' && /\.(?:wants|requires|upholds)$/.test(dirname(path))
+  return role === 'enablement' && kind === 'symlink' && isDependencyFolder(dirname(path))
 }
 
 function parseRequest(request: InstallRequest, context: Context): ParsedRequest {

@@ -2,6 +2,13 @@ import { dirname } from 'node:path'
 import { dropInPath, type HostPaths, tmpfilesPath, unitFilePath, unitPath } from '../../host/paths.ts'
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Deployment } from '../../store/deployment.ts'
+import { digestOfContent } from '../../transaction/files.ts'
+
+/** As `HostView.checksum` tells it of what is placed: undefined for a directory. */
+export function placedChecksum(file: PlacedFile): string | undefined {
+  if (file.kind === 'directory') return undefined
+  return file.kind === 'file' ? file.digest : digestOfContent({ bytes: Buffer.from(file.target) })
+}
 
 /** What a deployment placed on the host, directories before what is in them. */
 export function placedFiles(

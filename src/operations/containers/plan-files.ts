@@ -5,7 +5,7 @@ import { ForerunError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { dropInPath, freeTmpfilesPath, type HostPaths, unitFilePath, unitPath } from '../../host/paths.ts'
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
-import type { UnitLink } from '../../systemd/enablement.ts'
+import { isDependencyFolder, type UnitLink } from '../../systemd/enablement.ts'
 import type { FileContent } from '../../transaction/change.ts'
 import { digestOfContent } from '../../transaction/files.ts'
 import { displayPath } from '../../tree/entry.ts'
@@ -40,8 +40,9 @@ export function planFiles(bundle: Bundle, image: InstallableImage, target: FileT
 /** Links that enable a unit. One that a folder has already, whoever made it, does what is wanted. */
 export function planLinks(links: readonly UnitLink[], target: FileTarget): PlannedFile[] {
   const missing = links.filter(({ path, target: wanted }) => {
-    const isDependency = /\.(?:wants|requires|upholds)$/.test(dirname(path))
-    return isDependency ? target.view.kind(path) === undefined : target.view.target(path) !== wanted
+    return isDependencyFolder(dirname(path))
+      ? target.view.kind(path) === undefined
+      : target.view.target(path) !== wanted
   })
   const files = missing.map(
     ({ path, target: to }): PlannedFile => ({ role: 'enablement', path, kind: 'symlink', target: to, uid: 0, gid: 0 }),

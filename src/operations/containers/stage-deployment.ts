@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ServiceBundle } from '../../bundle/bundle.ts'
 import type { MountUnit } from '../../bundle/mount-unit.ts'
 import { ForerunError } from '../../errors.ts'
 import { namingFullDisk } from '../../host/full-disk.ts'
@@ -16,13 +17,25 @@ import type { Context } from '../context.ts'
 import { unfinishedPrefix } from '../lock-host.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
 import type { InstallationPlan } from './install-plan.ts'
+import type { InstallableImage } from './installable-image.ts'
+
+/** What a plan tells of the folder that is to be made. */
+export interface DeploymentToStage extends Pick<InstallationPlan, 'name' | 'info' | 'checkout'> {
+  readonly image: Pick<InstallableImage, 'tree' | 'rootfs'>
+  readonly bundle: { readonly service?: StagedService | undefined }
+}
+
+type StagedService = Pick<
+  ServiceBundle,
+  'configurationText' | 'unit' | 'tmpfiles' | 'mountUnit' | 'mountPoints' | 'choosesRoot'
+>
 
 /**
  * Makes the complete folder of a deployment beside its place: checkout, configuration, `info`, and copies of unit and
  * tmpfiles lines. Disposing removes it, unless it has been renamed into place.
  */
 export async function stageDeployment(
-  plan: InstallationPlan,
+  plan: DeploymentToStage,
   context: Context,
 ): Promise<{ folder: string } & AsyncDisposable> {
   const { containers } = context.paths
@@ -44,7 +57,7 @@ export async function stageDeployment(
   }
 }
 
-async function fill(folder: string, plan: InstallationPlan, context: Context): Promise<void> {
+async function fill(folder: string, plan: DeploymentToStage, context: Context): Promise<void> {
   const { name, bundle, image } = plan
   writeFileSync(join(folder, 'info'), `${JSON.stringify(plan.info, undefined, 2)}\n`, { mode: 0o600 })
   if (bundle.service === undefined) return
@@ -76,7 +89,7 @@ function labelRoots(folder: string, checkout: string): void {
 async function prepareOverlay(
   folder: string,
   { kind }: MountUnit,
-  { image, bundle }: InstallationPlan,
+  { image, bundle }: DeploymentToStage,
   { paths, signal }: Context,
 ): Promise<void> {
   const fault = await overlayFault(join(folder, 'trial'), kind, { signal })

@@ -1,8 +1,8 @@
 import { basename, dirname, join } from 'node:path'
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Change, UnitContainer } from '../../transaction/change.ts'
-import { digestOfContent } from '../../transaction/files.ts'
 import type { HostView } from './host-view.ts'
+import { placedChecksum } from './placed-files.ts'
 import type { PlannedFile } from './plan-files.ts'
 
 /** A deployment that is to come. */
@@ -96,7 +96,8 @@ export function departureChanges(departure: Departure, view: HostView): Departur
   const { name, folders, made, service } = departure
   const present = departure.files.filter(({ path }) => view.kind(path) !== undefined && !view.isOthers(path))
   const files = present.filter((file) => file.kind !== 'directory')
-  const isModified = (file: PlacedFile): boolean => file.role === 'host' && view.checksum(file.path) !== checksum(file)
+  const isModified = (file: PlacedFile): boolean =>
+    file.role === 'host' && view.checksum(file.path) !== placedChecksum(file)
   const kept = files.filter(isModified).map(({ path }) => path)
   const going = files.filter((file) => !isModified(file))
   const removing = (list: readonly PlacedFile[]): Change[] => list.map(({ path }) => ({ kind: 'remove-file', path }))
@@ -128,12 +129,6 @@ export function departureChanges(departure: Departure, view: HostView): Departur
 /** What another container placed, or a folder that was made meanwhile; a unit in the way is for the change to refuse. */
 function isThere({ role, kind, path }: PlannedFile, view: HostView): boolean {
   return (role === 'host' || kind === 'directory') && view.kind(path) !== undefined
-}
-
-/** As `HostView.checksum` tells it. */
-function checksum(file: PlacedFile): string | undefined {
-  if (file.kind === 'directory') return undefined
-  return file.kind === 'file' ? file.digest : digestOfContent({ bytes: Buffer.from(file.target) })
 }
 
 function placing(file: PlannedFile): Change {

@@ -1,22 +1,12 @@
-import {
-  closeSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  realpathSync,
-  statSync,
-} from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { ServiceBundle } from '../../bundle/bundle.ts'
 import type { Volume } from '../../bundle/volumes.ts'
 import { ForerunError } from '../../errors.ts'
+import { syncFileSystemOf } from '../../host/durable-file.ts'
 import { namingFullDisk } from '../../host/full-disk.ts'
 import { removeTree } from '../../host/remove-tree.ts'
 import { run } from '../../host/run.ts'
-import { syncFileSystem } from '../../host/system-calls.ts'
 import { applyMetadata } from '../../store/metadata.ts'
 import type { Change } from '../../transaction/change.ts'
 import { removeStagedVolumes, stagedVolumesPrefix } from '../../transaction/volumes.ts'
@@ -63,7 +53,7 @@ export async function stageVolumes(
       await fill(staged, volume, image, context)
       changes.push({ kind: 'place-volume', staged, path: volume.source })
     }
-    makeDurable(folder)
+    syncFileSystemOf(folder)
     return { changes: [...closing, ...changes], [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await dispose()
@@ -146,13 +136,4 @@ async function copyTree(from: string, to: string, { signal }: Context): Promise<
   throw new ForerunError('rootfs', `cannot copy '${from}' to a volume: ${stderr.trim().split('\n')[0]}`, {
     hint: 'See whether the folder given with --rootfs can be read.',
   })
-}
-
-function makeDurable(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    syncFileSystem(fd)
-  } finally {
-    closeSync(fd)
-  }
 }

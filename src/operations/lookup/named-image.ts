@@ -16,8 +16,8 @@ export interface NamedImage {
 
 /**
  * The one image of the store that words on the command line mean: a name as it was given when the image was pulled or
- * tagged; a full name; else, for words without a registry, the last parts of a name (`etcd:3.5` for `registry.example/team/etcd:3.5`; without a tag `latest`, or any); else an id or its
- * beginning.
+ * tagged; a full name; else, for words without a registry, the last parts of a name (`etcd:3.5` for
+ * `registry.example/team/etcd:3.5`; without a tag `latest`, or any); else an id or its beginning.
  *
  * @throws ForerunError `image-not-found`, also when several are meant.
  */

@@ -24,7 +24,7 @@ import { after, before, describe, test } from 'node:test'
 import { setExtendedAttribute } from '../../../src/host/system-calls.ts'
 import { digestOf } from '../../../src/image/digest.ts'
 import { parseLocation } from '../../../src/image/location.ts'
-import { stageDeployment } from '../../../src/operations/containers/stage-deployment.ts'
+import { type DeploymentToStage, stageDeployment } from '../../../src/operations/containers/stage-deployment.ts'
 import type { Context } from '../../../src/operations/context.ts'
 import { pruneImages } from '../../../src/operations/images/images.ts'
 import { type VerifyResult, verify } from '../../../src/operations/integrity/verify.ts'
@@ -90,7 +90,7 @@ async function deploy(container: string, manifest: string, context: Context): Pr
     root: { path: 'rootfs', readonly: true },
     mounts: [{ destination: '/etc/hosts', type: 'bind', source: '/etc/hosts', options: ['bind'] }],
   }
-  const plan = {
+  const plan: DeploymentToStage = {
     name: container,
     image: { tree, rootfs: undefined },
     checkout: { method: 'hardlink', shared: true },
@@ -98,6 +98,7 @@ async function deploy(container: string, manifest: string, context: Context): Pr
       service: {
         configurationText: JSON.stringify(configuration),
         unit: '',
+        choosesRoot: false,
         mountPoints: [
           { path: '/etc/hosts', kind: 'file' },
           { path: '/srv', kind: 'directory' },
@@ -122,7 +123,7 @@ async function deploy(container: string, manifest: string, context: Context): Pr
       forerun: { version: '0', manifest, files: [], 'tmpfiles-made': [] },
     },
   }
-  await using staged = await stageDeployment(plan as unknown as Parameters<typeof stageDeployment>[0], context)
+  await using staged = await stageDeployment(plan, context)
   renameSync(staged.folder, join(containers, `${container}.0`))
   symlinkSync(`${container}.0`, join(containers, container))
 }

@@ -3,21 +3,19 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, test } from 'node:test'
-import { readSettings } from '../../../src/config/settings.ts'
 import { ForerunError } from '../../../src/errors.ts'
 import type { ForerunEvent } from '../../../src/events.ts'
-import { hostPaths } from '../../../src/host/paths.ts'
 import type { Digest } from '../../../src/image/digest.ts'
 import { parseLocation } from '../../../src/image/location.ts'
 import { parseManifest } from '../../../src/image/manifest.ts'
-import type { Context } from '../../../src/operations/context.ts'
 import { pullImage } from '../../../src/operations/transfer/pull.ts'
 import { resolveManifest } from '../../../src/source/resolve-manifest.ts'
 import type { ImageSource } from '../../../src/source/source.ts'
 import { readWholeLayerTree } from '../../../src/store/layer-tree.ts'
 import { assembleImage, type LabImage } from '../../lab/image.ts'
 import { packLayer, sha256 } from '../../lab/layer.ts'
-import { scratch, threads } from '../../store/scratch.ts'
+import { scratch } from '../../store/scratch.ts'
+import { contextIn } from '../image-source.ts'
 
 /** An image of two layers, of which the later one cannot be compressed. */
 async function sampleOf(size: number) {
@@ -191,19 +189,7 @@ function withEmbeddedBlobs({ blobs, manifests, ...image }: LabImage, numbers: re
 
 async function pullFrom(source: ImageSource, folder: string): Promise<ForerunEvent[]> {
   const events: ForerunEvent[] = []
-  const context: Context = {
-    version: '0',
-    settings: readSettings({ root: folder }),
-    paths: hostPaths({ store: join(folder, 'store'), containers: join(folder, 'containers') }),
-    emit: (event) => events.push(event),
-    signal: new AbortController().signal,
-    threads,
-    candidates: async (location) => [location],
-    source: async () => source,
-    target: () => Promise.reject(new Error('nothing is pushed')),
-    manager: () => Promise.reject(new Error('no systemd is needed')),
-  }
-  await pullImage(parseLocation('example.org/app:1'), {}, context)
+  await pullImage(parseLocation('example.org/app:1'), {}, contextIn(folder, source, events))
   return events
 }
 

@@ -1,5 +1,5 @@
-import { pipeline } from 'node:stream/promises'
 import { constants, createGunzip, gunzipSync } from 'node:zlib'
+import { transformed } from '../../transformed.ts'
 import { type Answer, chunksOf } from './answer.ts'
 import { AttemptFailure, misbehaving } from './failure.ts'
 
@@ -77,20 +77,12 @@ function inflatedBeginning(bytes: Buffer): Buffer {
 }
 
 async function* gunzipped(answer: Answer, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  const gunzip = createGunzip()
-  // Whatever ends the pipeline in an error is thrown by the loop over its stream as well.
-  const feeding = pipeline(chunks, gunzip).catch(() => {})
   try {
-    for await (const bytes of gunzip) yield bytes
+    yield* transformed(chunks, createGunzip(), { release: () => answer.body.destroy() })
   } catch (error) {
     if (!isZlibFault(error)) throw error
     const failure = misbehaving(answer.url, 'answers with damaged gzip data')
     throw error.code === 'Z_BUF_ERROR' ? new AttemptFailure(failure) : failure
-  } finally {
-    // Else the pipeline would wait for the next bytes of the network.
-    answer.body.destroy()
-    gunzip.destroy()
-    await feeding
   }
 }
 
