@@ -44,6 +44,8 @@ export interface BundleInput {
   readonly files: ImageFiles
   /** From `parseAssignments`. */
   readonly assignments: Values
+  /** Values of an earlier deployment, for variables that nobody gives a value and the image has no default for. */
+  readonly earlier?: Values
   /** Names of those that are secret, beside those that the image says. */
   readonly secrets?: readonly string[]
   /** Paths of files that systemd hands to the service, by variable. */
@@ -116,7 +118,7 @@ export function prepareBundle(input: BundleInput): Bundle {
   const secrets = new Set([...(input.secrets ?? []), ...exports.manifest.secretValues])
   const values = deploymentValues(deployment, {
     assignments: new Map([...input.assignments, ...credentialValues(credentials, deployment.name)]),
-    defaults: exports.manifest.defaultValues,
+    defaults: new Map([...(input.earlier ?? []), ...exports.manifest.defaultValues]),
     detached: unitFollowsPidFile(templateVariables(exports.unit ?? defaultUnit)),
   })
   const hostFiles = planHostFiles(files, exports.manifest, { values, secrets })

@@ -7,11 +7,13 @@ import { loginCommand } from './commands/login.ts'
 import { logoutCommand } from './commands/logout.ts'
 import { pullCommand } from './commands/pull.ts'
 import { pushCommand } from './commands/push.ts'
+import { rollbackCommand } from './commands/rollback.ts'
 import { runCommand } from './commands/run.ts'
 import { stopCommand } from './commands/stop.ts'
 import { storageCommand } from './commands/storage.ts'
 import { trustCommand } from './commands/trust.ts'
 import { uninstallCommand } from './commands/uninstall.ts'
+import { updateCommand } from './commands/update.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { printError } from './output/error.ts'
 import { type Session, withLeadingOptions } from './session.ts'
@@ -38,6 +40,8 @@ export async function runProgram(words: readonly string[], interrupt: AbortSigna
 const commands: Readonly<Record<string, (session: Session) => Command>> = {
   install: installCommand,
   uninstall: uninstallCommand,
+  update: (session) => updateCommand(session, 'forerun'),
+  rollback: (session) => rollbackCommand(session, 'forerun'),
   run: runCommand,
   stop: stopCommand,
   containers: containersCommand,

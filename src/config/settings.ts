@@ -27,6 +27,10 @@ export interface Settings {
     /** Milliseconds that a service that was started has to stay up. */
     readonly settle: number
   }
+  readonly update: {
+    /** Milliseconds that a service that was updated has to stay up: else the version before comes back. */
+    readonly settle: number
+  }
   /** Name or absolute path of the OCI runtime. */
   readonly runtime: { readonly path: string }
   readonly registry: {
@@ -69,6 +73,7 @@ function defaults(): Draft {
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto', readOnly: false },
     install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
+    update: { settle: 10_000 },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: timeouts(60_000), parallelLayers: 3 },
     limits: { ...defaultLayerLimits },
@@ -149,6 +154,7 @@ const sections: Record<string, Keys> = {
     'read-only': yesOrNo((value, { containers }: Draft) => (containers.readOnly = value)),
   },
   service: { settle: duration((value, { service }: Draft) => (service.settle = value)) },
+  update: { settle: duration((value, { update }: Draft) => (update.settle = value)) },
   runtime: { path: program((value, { runtime }: Draft) => (runtime.path = value)) },
   registry: {
     retries: wholeNumber(0, 100, (value, { registry }: Draft) => (registry.retries = value)),

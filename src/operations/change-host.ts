@@ -4,7 +4,7 @@ import { applyTmpfiles, removeTmpfiles } from '../systemd/tmpfiles.ts'
 import type { ChangeHost } from '../transaction/change.ts'
 import { isPresent } from '../transaction/files.ts'
 import type { Context } from './context.ts'
-import { startService } from './start-service.ts'
+import { restartService, startService } from './start-service.ts'
 import { refuseOtherSlice } from './unit-slice.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
@@ -15,6 +15,8 @@ export function changeHost(context: Context): ChangeHost {
     reload: async () => (await context.manager()).reload(),
     start: async (unit) => (await context.manager()).start(unit),
     startService: (unit) => startService(unit, context),
+    restart: async (unit) => (await context.manager()).restart(unit),
+    restartService: (unit) => restartService(unit, context),
     async stop(unit) {
       const manager = await context.manager()
       await manager.stop(unit)
@@ -24,6 +26,8 @@ export function changeHost(context: Context): ChangeHost {
       const { activeState } = await (await context.manager()).status(unit)
       return activeState !== 'inactive' && activeState !== 'failed' && activeState !== 'deactivating'
     },
+    invocation: async (unit) => (await (await context.manager()).status(unit)).invocation,
+    dependants: async (unit) => (await context.manager()).dependants(unit),
     async requireLoaded(unit) {
       const { loadState, loadError, slice } = await (await context.manager()).status(unit)
       if (loadState === 'loaded') return refuseOtherSlice(unit, slice, context.paths)

@@ -12,11 +12,56 @@ import type { Context } from './context.ts'
  */
 export async function startService(unit: string, context: Context): Promise<void> {
   const manager = await context.manager()
+  await explaining(unit, async () => {
+    await manager.start(unit)
+    await staysUp(unit, { manager, context, settle: context.settings.service.settle })
+  })
+}
+
+/**
+ * Restarts a service in one job, with the active units that require it, and sees that it stays up as long as an update has to,
+ * and that those others are active again.
+ *
+ * @throws as `startService`.
+ */
+export async function restartService(unit: string, context: Context): Promise<void> {
+  const manager = await context.manager()
+  const dependants = await manager.dependants(unit)
+  await explaining(unit, async () => {
+    await manager.restart(unit)
+    await staysUp(unit, { manager, context, settle: context.settings.update.settle })
+    await areUp(dependants, { unit, manager, context })
+  })
+}
+
+/** Their jobs may wait for others. */
+async function areUp(
+  dependants: readonly string[],
+  { unit, manager, context }: { unit: string; manager: SystemdManager; context: Context },
+): Promise<void> {
+  const end = performance.now() + longestWait
+  for (;;) {
+    const states = await manager.statuses(dependants)
+    const down = dependants.find((name) => !['active', 'activating'].includes(states.get(name)?.activeState ?? ''))
+    if (down === undefined) return
+    if (performance.now() > end) {
+      throw new ForerunError('systemd', `${unit} came up, and ${down}, which requires it, did not`, {
+        hint: `See: journalctl -u ${down}`,
+      })
+    }
+    await wait(interval, unit, context)
+  }
+}
+
+/** Milliseconds for units that require a service to follow it. */
+const longestWait = 10_000
+
+/** What fails is told with what the unit wrote meanwhile. */
+async function explaining(unit: string, action: () => Promise<void>): Promise<void> {
   // The journal tells its times in microseconds, and the start is later.
   const since = Math.floor(Date.now() / 1000)
   try {
-    await manager.start(unit)
-    await staysUp(unit, { manager, context })
+    await action()
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code !== 'systemd') throw error
     const details = await lastLogLines(unit, { since })
@@ -27,9 +72,10 @@ export async function startService(unit: string, context: Context): Promise<void
 
 async function staysUp(
   unit: string,
-  { manager, context: { settings, signal } }: { manager: SystemdManager; context: Context },
+  options: { manager: SystemdManager; context: Context; settle: number },
 ): Promise<void> {
-  const end = performance.now() + settings.service.settle
+  const { manager, context, settle } = options
+  const end = performance.now() + settle
   const { restarts } = await manager.service(unit)
   for (;;) {
     const now = await manager.service(unit)
@@ -37,10 +83,14 @@ async function staysUp(
     if (fault !== undefined) throw new ForerunError('systemd', `${unit} started and did not stay up: ${fault}`)
     const left = end - performance.now()
     if (left <= 0) return
-    await sleep(Math.min(left, interval), undefined, { signal }).catch((cause) => {
-      throw new ForerunError('interrupted', `interrupted while ${unit} starts`, { cause })
-    })
+    await wait(Math.min(left, interval), unit, context)
   }
+}
+
+async function wait(milliseconds: number, unit: string, { signal }: Context): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch((cause) => {
+    throw new ForerunError('interrupted', `interrupted while ${unit} starts`, { cause })
+  })
 }
 
 /** Milliseconds between looks. */

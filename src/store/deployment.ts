@@ -48,6 +48,12 @@ export interface DeploymentInfo {
     readonly overlay?:
       | { readonly 'mount-unit': string; readonly kind: 'writable' | 'read-only'; readonly 'keep-changes': boolean }
       | undefined
+    /** Variables that a user gave values; an update keeps these. Absent in deployments of older versions. */
+    readonly set?: readonly string[] | undefined
+    /** Whether a read-only root was asked for, or only preferred. */
+    readonly 'read-only'?: 'asked' | 'preferred' | undefined
+    /** Whether the content of `files` lies in the deployment, by digest in `placed`. */
+    readonly placed?: boolean | undefined
     /** Variables whose values came from files; an update treats them so, too. */
     readonly secrets?: readonly string[] | undefined
     /** Files that systemd hands to the service, by variable. */
@@ -118,6 +124,27 @@ export function allDeploymentFolders(containers: string): string[] {
   return containerNames(containers).flatMap((name) => deploymentFolders(containers, name))
 }
 
+/** The other deployment of a container, which it can go back to; undefined when there is none. */
+export function otherDeployment(containers: string, { name, folder }: Deployment): Deployment | undefined {
+  const other = deploymentFolders(containers, name).find((each) => each !== folder)
+  return other === undefined ? undefined : { name, folder: other, info: readInfo(other) }
+}
+
+/** Where the next deployment of a container goes: in place of the one before. */
+export function nextFolder(containers: string, { name, folder }: Deployment): string {
+  return join(containers, `${name}.${folder.endsWith('.0') ? 1 : 0}`)
+}
+
+/** Where a deployment keeps the content of a file that it placed. */
+export function placedContentPath(folder: string, digest: string): string {
+  return join(folder, 'placed', digest)
+}
+
+/** What a container writes to its root, of one that updates take along. */
+export function keptRoot({ folder, info }: Pick<Deployment, 'folder' | 'info'>): string | undefined {
+  return info.forerun.overlay?.['keep-changes'] === true ? join(folder, 'upper') : undefined
+}
+
 /** Where the files of the image lie in a deployment: beneath the overlay where its root is one, else they are its root. */
 export function checkoutFolder({ folder, info }: Pick<Deployment, 'folder' | 'info'>): string {
   const { overlay } = info.forerun
@@ -174,6 +201,9 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
         'keep-changes': v.boolean(),
       }),
     ),
+    set: v.optional(v.array(v.string())),
+    'read-only': v.optional(v.picklist(['asked', 'preferred'])),
+    placed: v.optional(v.boolean()),
     secrets: v.optional(v.array(v.string())),
     credentials: v.optional(v.record(v.string(), v.string())),
   }),

@@ -54,6 +54,15 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
   /** For a job that is asked for now. Once aborted it is the undoing of a command that asks, and that runs to its end. */
   const waiting = (): JobOptions => ({ signal: signal?.aborted ? undefined : signal, probeInterval })
 
+  function bringUp(verb: 'start' | 'restart', member: 'StartUnit' | 'RestartUnit', unit: string): Promise<void> {
+    const options = waiting()
+    return attempt(verb, unit, async (session) => {
+      const result = await jobResult(session, () => queueJob(session, member, unit), options)
+      if (result === 'failed') throw jobFailure(unit, verb, result, await serviceResult(session, unit))
+      if (result !== 'done') throw jobFailure(unit, verb, result)
+    })
+  }
+
   return {
     async reload() {
       const session = await sessions.current()
@@ -61,14 +70,8 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
         throw callFailure('reload systemd', error)
       })
     },
-    start(unit) {
-      const options = waiting()
-      return attempt('start', unit, async (session) => {
-        const result = await jobResult(session, () => queueJob(session, 'StartUnit', unit), options)
-        if (result === 'failed') throw jobFailure(unit, 'start', result, await serviceResult(session, unit))
-        if (result !== 'done') throw jobFailure(unit, 'start', result)
-      })
-    },
+    start: (unit) => bringUp('start', 'StartUnit', unit),
+    restart: (unit) => bringUp('restart', 'RestartUnit', unit),
     stop(unit) {
       const options = waiting()
       return attempt('stop', unit, async (session) => {
@@ -82,6 +85,7 @@ export async function connectManager(options: ManagerOptions): Promise<SystemdMa
         await manage(session, { member: 'ResetFailedUnit', signature: 's', body: [unit] }).catch(doneWhenNotLoaded)
       }),
     status: (unit) => attempt('read the state of', unit, (session) => unitStatus(session, unit)),
+    dependants: (unit) => attempt('read the state of', unit, (session) => activeDependants(session, unit)),
     service: (unit) => attempt('read the state of', unit, (session) => serviceStatus(session, unit)),
     async statuses(units) {
       if (units.length === 0) return new Map()
@@ -103,7 +107,11 @@ async function manage(session: Session, call: ManagerCall, options?: { timeout: 
   return body
 }
 
-async function queueJob(session: Session, member: 'StartUnit' | 'StopUnit', unit: string): Promise<string> {
+async function queueJob(
+  session: Session,
+  member: 'StartUnit' | 'RestartUnit' | 'StopUnit',
+  unit: string,
+): Promise<string> {
   const [job] = await manage(session, { member, signature: 'ss', body: [unit, 'replace'] })
   return String(job)
 }
@@ -133,8 +141,25 @@ async function unitStatus(session: Session, unit: string): Promise<UnitStatus> {
     unitFileState: text('UnitFileState'),
     fragmentPath: text('FragmentPath'),
     mainPid: Number(mainPid),
+    // In microseconds.
+    since: Math.floor(Number(properties.StateChangeTimestamp?.value ?? 0) / 1e6),
+    invocation: Buffer.from((properties.InvocationID?.value ?? []) as Uint8Array).toString('hex'),
     ...(slice === '' ? {} : { slice: String(slice) }),
   }
+}
+
+async function activeDependants(session: Session, unit: string): Promise<string[]> {
+  const found = new Set<string>()
+  const waiting = [unit]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const [loaded] = await manage(session, { member: 'LoadUnit', signature: 's', body: [next] })
+    const properties = await allProperties(session, String(loaded))
+    if (next !== unit && properties.ActiveState?.value !== 'active') continue
+    if (next !== unit) found.add(next)
+    const names = ['RequiredBy', 'BoundBy', 'ConsistsOf'].flatMap((name) => (properties[name]?.value ?? []) as string[])
+    waiting.push(...names.filter((name) => name !== unit && !found.has(name)))
+  }
+  return [...found]
 }
 
 const propertiesInterface = 'org.freedesktop.DBus.Properties'

@@ -3,7 +3,7 @@ import { ForerunError } from '../errors.ts'
 import { Refusal } from './connection.ts'
 import type { Session } from './session.ts'
 
-export type JobVerb = 'start' | 'stop'
+export type JobVerb = 'start' | 'restart' | 'stop'
 
 export interface JobOptions {
   readonly signal?: AbortSignal | undefined

@@ -7,12 +7,19 @@ export interface SystemdManager extends AsyncDisposable {
    * in `done`, `unit` when there is no unit that could be started, `interrupted` when the signal aborts the waiting.
    */
   start(unit: string): Promise<void>
+  /**
+   * Stops and starts in one job, which restarts the active units that require it, too; starts one that is not active. Waits and
+   * throws as `start`.
+   */
+  restart(unit: string): Promise<void>
   /** Stops and waits for the job. A unit that is not loaded counts as stopped. */
   stop(unit: string): Promise<void>
   /** Clears the failed state; nothing when there is none. */
   resetFailed(unit: string): Promise<void>
   /** Properties of a unit, loading it when need be. */
   status(unit: string): Promise<UnitStatus>
+  /** The active units that stop and restart with it, since they require it, those that require these among them. */
+  dependants(unit: string): Promise<string[]>
   /** How a service fares. @throws ForerunError `systemd`. */
   service(unit: string): Promise<ServiceStatus>
   /** The states of many units in one call, by the names asked for; a unit that does not exist is `not-found`. */
@@ -36,6 +43,10 @@ export interface UnitStatus extends UnitState {
   readonly fragmentPath: string
   /** 0 when there is none. */
   readonly mainPid: number
+  /** Unix time in seconds since when it is in its state; 0 for one that was never started. */
+  readonly since: number
+  /** Another one for each start (systemd.exec(5), `INVOCATION_ID`); empty for a unit that was not started yet. */
+  readonly invocation: string
   /** The slice that a service is, or will be started, in; undefined for other kinds of units and one that is not loaded. */
   readonly slice?: string
 }

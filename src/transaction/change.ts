@@ -32,7 +32,11 @@ export type Change =
   | { readonly kind: 'close-folder'; readonly path: string }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | { readonly kind: 'load'; readonly unit: string }
-  | { readonly kind: 'unit-state' | 'start' | 'stop'; readonly unit: string; readonly container: UnitContainer }
+  | {
+      readonly kind: 'unit-state' | 'start' | 'restart' | 'stop'
+      readonly unit: string
+      readonly container: UnitContainer
+    }
   | { readonly kind: 'mount' | 'unmount'; readonly unit: string }
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
   | { readonly kind: 'remove-tmpfiles'; readonly lines: string }
@@ -60,8 +64,14 @@ export type ChangeRecord =
   | { readonly kind: 'close-folder'; readonly path: string; readonly mode: number }
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | { readonly kind: 'load'; readonly unit: string }
-  | ServiceRecord<'unit-state'>
+  | (ServiceRecord<'unit-state'> & {
+      /** Of the unit as it was found; absent in journals of older versions. */
+      readonly invocation?: string
+      /** Active units that require it. */
+      readonly dependants?: readonly string[]
+    })
   | ServiceRecord<'start'>
+  | ServiceRecord<'restart'>
   | ServiceRecord<'stop'>
   | { readonly kind: 'mount'; readonly unit: string; readonly active: boolean }
   | { readonly kind: 'unmount'; readonly unit: string; readonly active: boolean }
@@ -77,7 +87,7 @@ interface ReplacementRecord<Kind extends 'replace-file' | 'replace-symlink'> {
 }
 
 /** `container` is what the runtime calls it; `active` is how the unit was found. */
-interface ServiceRecord<Kind extends 'unit-state' | 'start' | 'stop'> {
+interface ServiceRecord<Kind extends 'unit-state' | 'start' | 'restart' | 'stop'> {
   readonly kind: Kind
   readonly unit: string
   readonly active: boolean
@@ -108,10 +118,18 @@ export interface ChangeHost {
   start(unit: string): Promise<void>
   /** As `start`, and sees that the service stays up. */
   startService(unit: string): Promise<void>
+  /** As `start`; of a unit that is active, and of those that require it, in one job that stops them before. */
+  restart(unit: string): Promise<void>
+  /** As `restart`, and sees that the service stays up, and that those that required it and were active are so again. */
+  restartService(unit: string): Promise<void>
   /** Waits for the job, and leaves no failed state behind. */
   stop(unit: string): Promise<void>
   /** Active, or on the way there. */
   isActive(unit: string): Promise<boolean>
+  /** Which start of the unit runs, or was the last one. */
+  invocation(unit: string): Promise<string>
+  /** The active units that stop and restart with it. */
+  dependants(unit: string): Promise<readonly string[]>
   /** Throws a ForerunError when systemd cannot load the unit. */
   requireLoaded(unit: string): Promise<void>
   createTmpfiles(file: string): Promise<void>
@@ -130,6 +148,7 @@ export function changeSubject(record: ChangeRecord): string {
     case 'load':
     case 'unit-state':
     case 'start':
+    case 'restart':
     case 'stop':
     case 'mount':
     case 'unmount':

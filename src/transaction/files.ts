@@ -192,7 +192,8 @@ function writeTemporary(temporary: string, content: FileContent, ownership: Owne
   }
 }
 
-function copyInto(fd: number, path: string | Buffer): void {
+/** The content of a file into an open, empty one. */
+export function copyInto(fd: number, path: string | Buffer): void {
   const source = openSync(path, 'r')
   try {
     copyOpenFile(source, fd, { clone: true })

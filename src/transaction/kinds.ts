@@ -10,7 +10,18 @@ import {
   writeFile,
 } from './files.ts'
 import { removeEmpty } from './made-path.ts'
-import { createTmpfiles, load, mount, reload, removeTmpfiles, start, stop, unitState, unmount } from './units.ts'
+import {
+  createTmpfiles,
+  load,
+  mount,
+  reload,
+  removeTmpfiles,
+  restart,
+  start,
+  stop,
+  unitState,
+  unmount,
+} from './units.ts'
 import { closeFolder, placeVolume } from './volumes.ts'
 
 const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
@@ -29,6 +40,7 @@ const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
   load,
   'unit-state': unitState,
   start,
+  restart,
   stop,
   mount,
   unmount,

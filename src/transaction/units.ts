@@ -22,15 +22,25 @@ export const load: ChangeKind<'load'> = {
 }
 
 /**
- * Changes nothing; undoing brings the service back to how it was found. Stands before links that enable it are made or
- * removed: a host that loses power afterwards starts it at its boot, or does not.
+ * Changes nothing; undoing brings the service, and the units that require it, back to how they were found. Stands before links
+ * that enable it are made or removed: a host that loses power afterwards starts it at its boot, or does not. Where its files
+ * are changed under a running service, it stands before the reload that follows their being undone.
  */
 export const unitState: ChangeKind<'unit-state'> = {
-  prepare: (change, host) => serviceRecord(change, host),
+  async prepare(change, host) {
+    const record = await serviceRecord<'unit-state'>(change, host)
+    if (!record.active) return record
+    const { unit } = change
+    return { ...record, invocation: await host.invocation(unit), dependants: await host.dependants(unit) }
+  },
   apply() {},
   async undo(record, host) {
-    if (record.active) await host.start(record.unit)
-    else await stopService(record, host)
+    const { unit, active, invocation, dependants = [] } = record
+    if (!active) return await stopService(record, host)
+    // A service that was never stopped runs on.
+    const isUntouched = (await host.isActive(unit)) && (await host.invocation(unit)) === invocation
+    if (!isUntouched) await host.restart(unit)
+    for (const dependant of dependants) if (!(await host.isActive(dependant))) await host.start(dependant)
   },
 }
 
@@ -46,18 +56,32 @@ export const start: ChangeKind<'start'> = {
   },
 }
 
-/** Stops a unit; once committed, the runtime forgets the container too. */
+/** Starts a unit anew from files that were changed. What it was before is for `unit-state` to bring back. */
+export const restart: ChangeKind<'restart'> = {
+  prepare: (change, host) => serviceRecord(change, host),
+  async apply({ unit }, _record, host) {
+    host.emit({ type: 'step', message: `Restarting ${unit}` })
+    await host.restartService(unit)
+  },
+}
+
+/**
+ * Stops a unit; once committed, the runtime forgets the container too, unless it has been started since. What it was before is
+ * for `unit-state` to bring back.
+ */
 export const stop: ChangeKind<'stop'> = {
   prepare: (change, host) => serviceRecord(change, host),
   async apply({ unit }, _record, host) {
     host.emit({ type: 'step', message: `Stopping ${unit}` })
     await host.stop(unit)
   },
-  /** Asked for even of a unit that is still active: an interrupted stop may go on behind our back, and this replaces it. */
+  /** A stop that was interrupted goes on behind our back, and would end what is started meanwhile. */
   async undo({ unit, active }, host) {
-    if (active) await host.start(unit)
+    if (active) await host.stop(unit)
   },
-  finish: ({ runtime, container }, host) => host.deleteRuntimeState(runtime, container),
+  async finish({ unit, runtime, container }, host) {
+    if (!(await host.isActive(unit))) await host.deleteRuntimeState(runtime, container)
+  },
 }
 
 /** Mounts what a mount unit says. @throws ForerunError `unit` when systemd cannot load it, `systemd` when it cannot mount. */
@@ -98,8 +122,8 @@ export const removeTmpfiles: ChangeKind<'remove-tmpfiles'> = {
   finish: ({ lines }, host) => host.removeTmpfiles(lines),
 }
 
-async function serviceRecord<Kind extends 'unit-state' | 'start' | 'stop'>(
-  { kind, unit, container }: ChangeOf<'unit-state' | 'start' | 'stop'> & { readonly kind: Kind },
+async function serviceRecord<Kind extends 'unit-state' | 'start' | 'restart' | 'stop'>(
+  { kind, unit, container }: ChangeOf<'unit-state' | 'start' | 'restart' | 'stop'> & { readonly kind: Kind },
   host: ChangeHost,
 ): Promise<RecordOf<Kind>> {
   const { name, runtime } = container

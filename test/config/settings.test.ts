@@ -25,6 +25,7 @@ test('without files there are defaults', () => {
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto', readOnly: false },
     install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
+    update: { settle: 10_000 },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: { connect: 10_000, headers: 60_000, idle: 60_000 }, parallelLayers: 3 },
     limits: defaultLayerLimits,
@@ -48,6 +49,8 @@ read-only=yes
 accept-privileges=no
 [service]
 settle=0.5
+[update]
+settle = 30
 [runtime]
 path=/usr/bin/crun
 [registry]
@@ -75,6 +78,7 @@ backend=ostree
     containers: { path: '/srv/con tainers', checkout: 'copy', readOnly: true },
     install: { acceptPrivileges: 'no' },
     service: { settle: 500 },
+    update: { settle: 30_000 },
     runtime: { path: '/usr/bin/crun' },
     registry: { retries: 0, timeouts: { connect: 2500, headers: 2500, idle: 2500 }, parallelLayers: 8 },
     limits: {

@@ -7,23 +7,33 @@ import { differences } from '../lab/snapshot.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 
 /**
- * Failure and death at every change of install and uninstall, on a real host with the real systemd and runtime: files,
- * units, links and the service's state afterwards equal the start, or the finished end.
+ * Failure and death at every change of install and uninstall, and at a sample of those of update and rollback
+ * (`FORERUN_FAULTS=all`: at all), on a real host with the real systemd and runtime: files, units, links and the service's
+ * state afterwards equal the start, or the finished end.
  */
 let lab: InstalledHost
 /** Of the host: the bundle of `fault-main.ts` by the Node that forerun brought. */
 const faulty = ['/usr/lib/forerun/node', '/opt/forerun.cjs']
 let image: string
+let newer: string
 
 before(async () => {
   // An overlay needs another file system than that of the host, which is one itself.
   lab = await installedHost({ disks: { '/var/lib/forerun': 'tmpfs' } })
   await buildBundle(join(lab.host.root, 'opt'), { program: 'test/e2e/fault-main.ts' })
+  await lab.shell('mkdir -p /etc/forerun; printf "[update]\\nsettle = 1\\n" >/etc/forerun/forerun.conf')
   image = await lab.push('full', everything())
+  newer = await lab.push('newer/full', other())
   // The host's own folders of forerun, and the image in the store, are a part of every start.
-  await lab.must('pull', image)
+  for (const each of [image, newer]) await lab.must('pull', each)
 })
-after(() => lab[Symbol.asyncDispose]())
+after(async () => {
+  process.stdout.write(`crash points: ${points}\n`)
+  await lab[Symbol.asyncDispose]()
+})
+
+/** Faults that were made. */
+let points = 0
 
 /** An image that needs every kind of change; its root is writable. */
 function everything() {
@@ -45,13 +55,34 @@ function everything() {
   })
 }
 
+/** What is there to replace, to remove and to add when `everything` is updated to it. */
+function other() {
+  const loop = ['sh', '-c', 'echo y >/written; trap "exit 0" TERM; while :; do sleep 0.05; done']
+  return busyboxImage({
+    exports: {
+      ...serviceExports(loop, { service: 'Type=exec\nNice=3\n', readonly: false }),
+      'tmpfiles.template': 'd /var/lib/full/other 0700 0 0 - -\n',
+      hostfs: {
+        '/usr/local/bin/full-tool': '#!/bin/sh\nexit\n',
+        '/etc/full/link': { type: 'symlink', target: 'new' },
+        '/etc/full/new': 'y',
+      },
+    },
+  })
+}
+
 type Phase = 'recorded' | 'applied'
 const phases: readonly Phase[] = ['recorded', 'applied']
-const verbs = { install: () => image, uninstall: () => 'full' } as const
+const verbs = {
+  install: () => [image],
+  uninstall: () => ['full'],
+  update: () => ['full', newer],
+  rollback: () => ['full'],
+} as const
 type Verb = keyof typeof verbs
 
 async function run(action: 'fail' | 'kill' | 'count', verb: Verb, at: { index: number; phase: Phase }) {
-  const words = [action, String(at.index), at.phase, verb, verbs[verb]()]
+  const words = [action, String(at.index), at.phase, verb, ...verbs[verb]()]
   return await lab.host.exec([...faulty, ...words], { check: false })
 }
 
@@ -64,7 +95,7 @@ async function countChanges(verb: Verb): Promise<number> {
 /** Everything that a user could tell: files, and what systemd knows of the unit. */
 async function state() {
   const properties = ['LoadState', 'ActiveState', 'UnitFileState', 'NeedDaemonReload']
-  const units = "full.service 'var-lib-forerun-containers-full.0-rootfs.mount'"
+  const units = `full.service ${[0, 1].map((slot) => `var-lib-forerun-containers-full.${slot}-rootfs.mount`).join(' ')}`
   const shown = await lab.shell(
     `systemctl show -p ${properties.join(',')} ${units}; grep -o '^overlay /var/lib/forerun/[^ ]*' /proc/self/mounts || true`,
   )
@@ -80,16 +111,18 @@ function assertSame(found: State, wanted: State, message: string): void {
 }
 
 describe('a fault at any change', () => {
-  for (const verb of ['install', 'uninstall'] as const) {
+  for (const verb of ['install', 'uninstall', 'update', 'rollback'] as const) {
     it(`of ${verb} leaves the host as it was, and so does a death and the next command`, async () => {
-      if (verb === 'uninstall') await run('count', 'install', { index: -1, phase: 'applied' })
+      await begin(verb)
       const total = await countChanges(verb)
       assert.ok(total > 8, `${verb} makes ${total} changes`)
       const end = await state()
       await back(verb)
       const start = await state()
       assert.notDeepEqual(differences(start.files, end.files), [])
-      for (let index = 0; index < total; index++) {
+      const isSample = (verb === 'update' || verb === 'rollback') && process.env.FORERUN_FAULTS !== 'all'
+      for (let index = isSample ? 3 : 0; index < total; index += isSample ? 5 : 1) {
+        points += 2 * phases.length
         for (const phase of phases) {
           const at = { index, phase }
           const failed = await run('fail', verb, at)
@@ -114,15 +147,22 @@ describe('a fault at any change', () => {
   })
 })
 
+/** To where a verb starts, from wherever the one before it has ended. */
+async function begin(verb: Verb): Promise<void> {
+  await lab.must('containers', 'delete', '--all', '--force')
+  if (verb !== 'install') await lab.must('install', image, '--now')
+  if (verb === 'rollback') await lab.must('update', '--rebase', newer, 'full')
+}
+
 /** From the end of a verb to its start again. */
 async function back(verb: Verb): Promise<void> {
-  if (verb === 'install') await lab.must('uninstall', 'full')
-  else await lab.must('install', image, '--now')
+  if (verb === 'rollback') await lab.must('rollback', 'full')
+  else await begin(verb)
 }
 
 /** Dies right after the commit, lets the next command finish, and compares with an undisturbed end. */
 async function ended(verb: Verb, event: 'committed'): Promise<State> {
-  const killed = await lab.host.exec([...faulty, 'kill', '-1', event, verb, verbs[verb]()], { check: false })
+  const killed = await lab.host.exec([...faulty, 'kill', '-1', event, verb, ...verbs[verb]()], { check: false })
   assert.equal(killed.status, 137, killed.stderr)
   await lab.must('images', 'prune')
   const found = await state()

@@ -24,6 +24,10 @@ export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void =
     reload: async () => {},
     start: async (unit) => writeFileSync(active(unit), ''),
     startService: async (unit) => writeFileSync(active(unit), ''),
+    restart: async (unit) => writeFileSync(active(unit), ''),
+    restartService: async (unit) => writeFileSync(active(unit), ''),
+    invocation: async (unit) => (existsSync(active(unit)) ? 'only' : ''),
+    dependants: async () => [],
     stop: async (unit) => rmSync(active(unit), { force: true }),
     isActive: async (unit) => existsSync(active(unit)),
     requireLoaded: async () => {},
@@ -96,6 +100,7 @@ export function allKinds(host: string, units: string): Change[] {
     { kind: 'unit-state', ...newer },
     { kind: 'make-symlink', path: join(wants, 'new.service'), target: '../new.service', uid: 0, gid: 0 },
     { kind: 'start', ...newer },
+    { kind: 'restart', ...newer },
   ]
 }
 

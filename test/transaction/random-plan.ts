@@ -34,12 +34,17 @@ export function randomPlan(host: string, random: Random): Change[] {
     const content = { bytes: random.bytes(random.below(3000)) }
     const container = { name: `c${number}`, runtime: 'runc' }
     const unit = `c${number}.service`
-    const possible: (() => Change)[] = [
+    const possible: (() => Change | Change[])[] = [
       () => ({ kind: 'write-file', path, content, ...root, mode: random.pick([0o600, 0o755]) }),
       () => ({ kind: 'make-symlink', path, target: 'somewhere', uid: 0, gid: 0 }),
       () => ({ kind: 'make-directory', path, ...root, mode: 0o750 }),
       () => ({ kind: 'remove-empty', paths: of('empty').slice(random.below(2), 2) }),
-      () => ({ kind: random.pick(['unit-state', 'start', 'stop'] as const), unit, container }),
+      () => ({ kind: random.pick(['unit-state', 'start'] as const), unit, container }),
+      // What these undo is for the state before them to bring back.
+      () => [
+        { kind: 'unit-state', unit, container },
+        { kind: random.pick(['restart', 'stop'] as const), unit, container },
+      ],
       () => ({ kind: random.pick(['mount', 'unmount'] as const), unit: `c${number}.mount` }),
     ]
     if (volumes.length > 0) {
@@ -66,7 +71,7 @@ export function randomPlan(host: string, random: Random): Change[] {
         () => ({ kind: 'discard', path: take(folders) }),
       )
     }
-    changes.push(random.pick(possible)())
+    changes.push(...[random.pick(possible)()].flat())
   }
   return [...changes, { kind: 'reload', when: 'applied' }]
 }

@@ -1,16 +1,23 @@
+import { basename } from 'node:path'
 import type { Command } from 'commander'
-import type { ContainerRow } from '../../operations/containers/list-containers.ts'
+import type { ContainerRow, OtherDeployment } from '../../operations/containers/list-containers.ts'
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
+import { containerInfoCommand } from './container-info.ts'
 import { type ListOptions, matches, withListOptions } from './options.ts'
+import { rollbackCommand } from './rollback.ts'
+import { updateCommand } from './update.ts'
 
 export function containersCommand(session: Session): Command {
   return groupCommand('containers', {
-    summary: 'look at and remove containers',
-    examples: ['forerun containers list --all', 'forerun containers delete etcd'],
+    summary: 'look at, update and remove containers',
+    examples: ['forerun containers list --all', 'forerun containers update etcd', 'forerun containers delete etcd'],
   })
     .addCommand(listCommand(session))
+    .addCommand(containerInfoCommand(session))
+    .addCommand(updateCommand(session, 'forerun containers'))
+    .addCommand(rollbackCommand(session, 'forerun containers'))
     .addCommand(deleteCommand(session))
 }
 
@@ -52,7 +59,15 @@ function listCommand(session: Session): Command {
 const headings = ['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATE', 'BACKEND', 'RUNTIME']
 
 function table(rows: readonly ContainerRow[], options: ListOptions): string {
-  const cells = rows.map((row) => [
+  const cells = rows.flatMap((row) => [
+    rowCells(row, options),
+    ...(options.all && row.other !== null ? [otherCells(row, row.other)] : []),
+  ])
+  return formatTable(headings, cells, { heading: options.heading })
+}
+
+function rowCells(row: ContainerRow, options: ListOptions): string[] {
+  return [
     row.container,
     row.image,
     options.trunc ? truncated(row.command) : row.command,
@@ -60,8 +75,12 @@ function table(rows: readonly ContainerRow[], options: ListOptions): string {
     row.detail === '' || row.state === 'damaged' ? row.state : `${row.state} (${row.detail})`,
     row.backend,
     row.runtime,
-  ])
-  return formatTable(headings, cells, { heading: options.heading })
+  ]
+}
+
+/** What a rollback goes to, below its container. */
+function otherCells({ backend, runtime }: ContainerRow, other: OtherDeployment): string[] {
+  return [basename(other.folder), other.image, '', age(other.created), 'for rollback', backend, runtime]
 }
 
 function truncated(text: string): string {

@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseAssignments } from '../../bundle/values.ts'
+import { builtInVariables, forcedVariables, parseAssignments } from '../../bundle/values.ts'
 import { ForerunError } from '../../errors.ts'
 import { readAtMost } from '../../host/read-at-most.ts'
+import type { DeploymentInfo } from '../../store/deployment.ts'
 
 /** What a user gave for the variables of an image. */
 export interface GivenValues {
@@ -39,6 +40,35 @@ export function givenValues(words: {
     assignments: new Map([...set, ...[...files].map(([name, path]) => [name, fileText(name, path)] as const)]),
     secrets: [...files.keys()],
     credentials: new Map([...credentials].map(([name, path]) => [name, existingFile(name, path)])),
+  }
+}
+
+/** What an update goes by: what was given before, with what is given now over it. */
+export interface UpdatedValues extends GivenValues {
+  /** Of the deployment before: for variables that nobody gives a value, and the new image has no default for. */
+  readonly earlier: ReadonlyMap<string, string>
+}
+
+/**
+ * Deployments of older versions do not tell which values were given and which were defaults: then all count as given, as they did
+ * for Project Atomic's tool.
+ */
+export function updatedValues({ values, forerun }: DeploymentInfo, given: GivenValues): UpdatedValues {
+  const isDecided = (name: string): boolean => forcedVariables.includes(name) || builtInVariables.includes(name)
+  const { set = Object.keys(values).filter((name) => !isDecided(name)) } = forerun
+  const before = new Map(Object.entries(forerun.credentials ?? {}))
+  const credentials = new Map([...before].filter(([name]) => !given.assignments.has(name)))
+  for (const [name, path] of given.credentials) credentials.set(name, path)
+  const assignments = new Map(
+    set.flatMap((name) => (credentials.has(name) || values[name] === undefined ? [] : [[name, values[name]] as const])),
+  )
+  for (const [name, value] of given.assignments) assignments.set(name, value)
+  const isSecret = (name: string): boolean => assignments.has(name) && !given.assignments.has(name)
+  return {
+    assignments,
+    credentials,
+    secrets: [...new Set([...(forerun.secrets ?? []).filter(isSecret), ...given.secrets])],
+    earlier: new Map(Object.entries(values).filter(([name]) => !isDecided(name) && !before.has(name))),
   }
 }
 

@@ -1,7 +1,8 @@
-import { lstatSync } from 'node:fs'
+import { lstatSync, readFileSync } from 'node:fs'
 import { ForerunError } from '../../errors.ts'
 import { namesIn } from '../../host/folder-entries.ts'
 import { hostKind } from '../../host/host-kind.ts'
+import type { PlacedFile } from '../../host/placed-file.ts'
 import { containerNames, deploymentFolders, readInfo } from '../../store/deployment.ts'
 import { digestOfContent, digestOfFile, linkTarget } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
@@ -17,6 +18,8 @@ export interface HostView {
   target(path: string): string | undefined
   /** What `contentDigest` tells of a file, or of the target of a link; undefined for anything else. */
   checksum(path: string): string | undefined
+  /** The content of a file as text. */
+  text(path: string): string
   /** Names in a folder; none where there is no such folder. */
   names(folder: string): readonly string[]
   /** Whether another container than this one placed what lies there. */
@@ -40,11 +43,28 @@ export function hostView(container: string, context: Context): HostView {
       const target = linkTarget(path)
       return target === undefined ? digestOfFile(path) : digestOfContent({ bytes: Buffer.from(target) })
     },
+    text: (path) => readFileSync(path, 'utf8'),
     names: namesIn,
     isOthers(path) {
       others ??= filesOfOthers(container, context)
       return others.has(path)
     },
+  }
+}
+
+/** The host as it would be without files that a deployment placed, other containers' excepted. */
+export function viewWithout(files: readonly PlacedFile[], view: HostView): HostView {
+  const paths = new Set(files.map(({ path }) => path).filter((path) => !view.isOthers(path)))
+  const unless =
+    <Answer>(ask: (path: string) => Answer) =>
+    (path: string): Answer | undefined =>
+      paths.has(path) ? undefined : ask(path)
+  return {
+    ...view,
+    kind: unless(view.kind),
+    isFolder: (path) => !paths.has(path) && view.isFolder(path),
+    target: unless(view.target),
+    checksum: unless(view.checksum),
   }
 }
 

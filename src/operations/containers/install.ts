@@ -1,35 +1,31 @@
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
-import { type Bundle, prepareBundle } from '../../bundle/bundle.ts'
-import { grantableCapabilities } from '../../bundle/capabilities.ts'
+import type { Bundle } from '../../bundle/bundle.ts'
 import { ForerunError } from '../../errors.ts'
-import { hostKind } from '../../host/host-kind.ts'
 import { freeTmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
-import { securityModules } from '../../host/security-modules.ts'
 import { type ContainerName, parseContainerName } from '../../image/container-name.ts'
 import { defaultContainerName, type ImageLocation, parseLocation } from '../../image/location.ts'
 import { readDeployment } from '../../store/deployment.ts'
 import { isDependencyFolder } from '../../systemd/enablement.ts'
-import { unitDropIns } from '../../systemd/unit-drop-ins.ts'
 import { isPresent } from '../../transaction/files.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
-import { privilegedFiles } from '../../tree/privileged-files.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context, SourceOptions } from '../context.ts'
-import { lockHost, lockStore } from '../lock-host.ts'
+import { lockHost } from '../lock-host.ts'
 import { planCheckout } from './checkout-plan.ts'
+import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
+import { arrivalOf, planDeployment } from './deployment-plan.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
-import { type GivenValues, givenValues } from './given-values.ts'
+import { givenValues } from './given-values.ts'
 import { type HostFileView, hostFileViews } from './host-files.ts'
-import { hostSeccomp } from './host-seccomp.ts'
 import { hostView } from './host-view.ts'
-import { arrivalOf, planInstallation } from './install-plan.ts'
 import { type InstallableImage, installableImage, storedInstallableImage, throwawayStore } from './installable-image.ts'
+import { lockedImage } from './locked-image.ts'
 import { type PlannedFile, planFiles } from './plan-files.ts'
 import { findRuntime } from './runtime.ts'
 import { stageDeployment } from './stage-deployment.ts'
-import { arrivalChanges } from './transition.ts'
+import { transitionChanges } from './transition.ts'
 import { stageVolumes } from './volumes.ts'
 
 export interface InstallRequest extends SourceOptions {
@@ -83,15 +79,11 @@ export type InstallResult =
     }
 
 /** What the words of a request mean; made before anything else, so that a mistake in them touches nothing. */
-interface ParsedRequest {
+interface ParsedRequest extends DeploymentWish {
   readonly sourceOptions: SourceOptions
   readonly location: ImageLocation
   readonly name: ContainerName
-  readonly given: GivenValues
-  readonly runtime: string
   readonly rootfs: string | undefined
-  readonly checkout: CheckoutMethod
-  readonly readOnlyRoot: 'asked' | 'preferred' | undefined
   readonly now: boolean
   readonly overrideUnit: boolean
 }
@@ -107,7 +99,11 @@ export async function install(request: InstallRequest, context: Context): Promis
   if (isInstalled(parsed.name, context)) return { outcome: 'present', name: parsed.name }
   // Before the download, so that nobody waits for it in vain; the changes look again.
   refuseFilesInTheWay(parsed.name, context)
-  using locked = await lockedImage(title, parsed, context)
+  const find = {
+    stored: () => storedInstallableImage(parsed, context),
+    fetched: () => installableImage(parsed, context),
+  }
+  using locked = await lockedImage(title, find, context)
   using _host = await lockHost(title, context)
   if (isInstalled(parsed.name, context)) return { outcome: 'present', name: parsed.name }
   refuseFilesInTheWay(parsed.name, context)
@@ -116,14 +112,15 @@ export async function install(request: InstallRequest, context: Context): Promis
   // A host without systemd is told so before anything is made that systemd would have to help undo.
   if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
   const checkout = planCheckout(bundle, { ...parsed, image }, context)
-  const plan = await planInstallation(bundle, image, { ...parsed, checkout, context })
+  const view = hostView(parsed.name, context)
+  const plan = await planDeployment(bundle, image, { ...parsed, checkout, view, context })
   const hostFiles = viewOf(bundle, plan.files, parsed)
   const powerful = hostFiles.filter(({ power }) => power.length > 0)
   if (powerful.length > 0) await request.acceptPower?.(powerful)
   await using volumes = await stageVolumes(bundle.service, image, context)
   await using staged = await stageDeployment(plan, context)
-  const arrival = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: parsed.now, context })
-  await applyChanges({ title, containers: [parsed.name] }, arrivalChanges(arrival, plan.view), {
+  const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: parsed.now })
+  await applyChanges({ title, containers: [parsed.name] }, transitionChanges({ to }, view).changes, {
     journal: context.paths.journal,
     host: changeHost(context),
     signal: context.signal,
@@ -159,33 +156,6 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   return { outcome: 'displayed', name, files: displayed, hostFiles: viewOf(bundle, files, parsed) }
 }
 
-/**
- * The image, and the store locked so that it stays: shared with others where the image is stored already, and by itself for as
- * long as it is pulled.
- */
-async function lockedImage(
-  title: string,
-  parsed: ParsedRequest,
-  context: Context,
-): Promise<{ image: InstallableImage } & Disposable> {
-  const shared = await lockStore(title, 'shared', context)
-  const stored = await storedInstallableImage(parsed, context).catch((error: unknown) => {
-    shared[Symbol.dispose]()
-    throw error
-  })
-  if (stored !== undefined) return { image: stored, [Symbol.dispose]: () => shared[Symbol.dispose]() }
-  shared[Symbol.dispose]()
-  const lock = await lockStore(title, 'exclusive', context)
-  try {
-    const image = await installableImage(parsed, context)
-    lock.share()
-    return { image, [Symbol.dispose]: () => lock[Symbol.dispose]() }
-  } catch (error) {
-    lock[Symbol.dispose]()
-    throw error
-  }
-}
-
 function isInstalled(name: string, { paths }: Context): boolean {
   return readDeployment(paths.containers, name) !== undefined
 }
@@ -207,9 +177,13 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
       hint: 'With --rootfs no checkout is made.',
     })
   }
+  const name = parseContainerName(request.name ?? defaultContainerName(location))
   return {
     location,
-    name: parseContainerName(request.name ?? defaultContainerName(location)),
+    name,
+    folder: join(context.paths.containers, `${name}.0`),
+    uuid: randomUUID(),
+    made: [],
     given: givenValues(request),
     runtime: findRuntime(request.runtime ?? context.settings.runtime.path),
     rootfs: request.rootfs,
@@ -269,29 +243,7 @@ async function refuseForeignUnit({ name, overrideUnit }: ParsedRequest, { manage
 }
 
 function bundleOf(image: InstallableImage, parsed: ParsedRequest, context: Context): Bundle {
-  const bundle = prepareBundle({
-    deployment: {
-      name: parsed.name,
-      destination: join(context.paths.containers, `${parsed.name}.0`),
-      imageId: image.id,
-      imageName: image.name,
-      runtime: parsed.runtime,
-      program: '/usr/bin/forerun',
-      uuid: randomUUID(),
-      capabilities: grantableCapabilities(),
-    },
-    image: image.configuration,
-    files: image.files,
-    ...parsed.given,
-    hostKind,
-    securityModules: securityModules(),
-    seccomp: hostSeccomp,
-    privilegedFiles: privilegedFiles(image.tree),
-    unitDropIns: unitDropIns(unitName(parsed.name)).map(({ text }) => text),
-    overlay: parsed.checkout === 'overlay',
-    readOnlyRoot: parsed.readOnlyRoot,
-    ...(image.rootfs === undefined ? {} : { rootfs: image.rootfs }),
-  })
+  const bundle = deploymentBundle(image, parsed)
   for (const message of bundle.notices) context.emit({ type: 'notice', message })
   return bundle
 }

@@ -6,7 +6,9 @@ import { type ImageConfiguration, parseImageConfiguration } from '../../image/co
 import { formatFullLocation, type ImageLocation, parseLocation, spelledRepository } from '../../image/location.ts'
 import { parsePlatform, runsOn } from '../../image/platform.ts'
 import { formatReference } from '../../image/reference.ts'
+import type { DeploymentInfo } from '../../store/deployment.ts'
 import { findImages, openImage, type WholeImage, wholeImage } from '../../store/image.ts'
+import { readImageIndex } from '../../store/image-index.ts'
 import { objectPath } from '../../store/object.ts'
 import { scanTree } from '../../store/scan-tree.ts'
 import { pathBytes } from '../../tree/entry.ts'
@@ -48,6 +50,23 @@ interface FoundImage {
 /** From the store, pulled when it is not there or damaged; or the tree of `--rootfs`, without pulling. */
 export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
   return (await storedInstallableImage(wanted, context)) ?? installable(await pulledImage(wanted, context), context)
+}
+
+/** As `installableImage`, as its registry has it now. */
+export async function newestImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
+  if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
+  return installable(await pulledImage(wanted, context), context)
+}
+
+/** The very image that a deployment is of; undefined when the store does not have it whole any more. */
+export function deployedImage(
+  { image: name, forerun }: DeploymentInfo,
+  context: Context,
+): InstallableImage | undefined {
+  const { store } = context.paths
+  const record = readImageIndex(store).find(({ manifest }) => manifest === forerun.manifest)
+  const image = record && wholeImage(store, record)
+  return record && image && installable({ record: { ...record, name }, image }, context)
 }
 
 /** As `installableImage`; undefined when it has to be pulled. */

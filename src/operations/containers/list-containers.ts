@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { Settings } from '../../config/settings.ts'
+import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
-import { type DamagedDeployment, type Deployment, surveyDeployments } from '../../store/deployment.ts'
+import { type DamagedDeployment, type Deployment, otherDeployment, surveyDeployments } from '../../store/deployment.ts'
 import type { UnitState } from '../../systemd/manager.ts'
 import type { Context } from '../context.ts'
 
@@ -22,6 +23,16 @@ export interface ContainerRow {
   /** What the setting calls it. */
   readonly backend: Settings['output']['backend']
   readonly runtime: string
+  /** What a rollback goes to. */
+  readonly other: OtherDeployment | null
+}
+
+/** A deployment that is not in use. */
+export interface OtherDeployment {
+  readonly folder: string
+  readonly image: string
+  readonly imageId: string
+  readonly created: number
 }
 
 /**
@@ -46,12 +57,17 @@ export async function listContainers(context: Context): Promise<ContainerRow[]> 
   const states = units.length === 0 ? new Map() : await (await context.manager()).statuses(units)
   return Promise.all(
     found.map((each) =>
-      'info' in each ? row(each, states.get(unitName(each.name)), context) : damagedRow(each, context),
+      'info' in each ? containerRow(each, states.get(unitName(each.name)), context) : damagedRow(each, context),
     ),
   )
 }
 
-async function row(deployment: Deployment, unit: UnitState | undefined, context: Context): Promise<ContainerRow> {
+/** @param unit the state of its unit. */
+export async function containerRow(
+  deployment: Deployment,
+  unit: UnitState | undefined,
+  context: Context,
+): Promise<ContainerRow> {
   const { name, info } = deployment
   const state = info['has-container-service'] ? stateOf(unit) : 'no service'
   return {
@@ -64,12 +80,26 @@ async function row(deployment: Deployment, unit: UnitState | undefined, context:
     detail: state === 'failed' || state === 'restarting' ? await whyNotUp(unitName(name), context) : '',
     backend: context.settings.output.backend,
     runtime: info.runtime,
+    other: otherOf(deployment, context),
+  }
+}
+
+/** null also for one that cannot be read, or is removed at the moment. */
+export function otherOf(deployment: Deployment, { paths }: Context): OtherDeployment | null {
+  try {
+    const other = otherDeployment(paths.containers, deployment)
+    if (other === undefined) return null
+    const { folder, info } = other
+    return { folder, image: info.image, imageId: info.revision, created: info.created }
+  } catch (error) {
+    if (error instanceof ForerunError) return null
+    throw error
   }
 }
 
 function damagedRow({ name, problem }: DamagedDeployment, { settings, emit }: Context): ContainerRow {
   emit({ type: 'notice', message: `${name}: ${problem.message}` })
-  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '' }
+  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '', other: null }
   return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: settings.output.backend }
 }
 

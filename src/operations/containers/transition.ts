@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path'
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Change, UnitContainer } from '../../transaction/change.ts'
+import { fileChanges, placing } from './file-changes.ts'
 import type { HostView } from './host-view.ts'
 import { placedChecksum } from './placed-files.ts'
 import type { PlannedFile } from './plan-files.ts'
@@ -10,8 +11,8 @@ export interface Arrival {
   readonly name: string
   /** Where it will lie: `…/containers/NAME.0`. */
   readonly folder: string
-  /** Where it waits, complete. */
-  readonly staged: string
+  /** Where it waits, complete; undefined for one that lies in its folder already. */
+  readonly staged: string | undefined
   /** Directories before what is in them. */
   readonly files: readonly PlannedFile[]
   /** undefined for an image of host files only. */
@@ -27,11 +28,15 @@ export interface ArrivingService {
   /** What puts volumes into the folders that the tmpfiles.d lines make. */
   readonly volumes: readonly Change[]
   readonly start: boolean
+  /** Of a writable root that keeps what was written: where that is to be. */
+  readonly keptRoot: string | undefined
 }
 
 /** A deployment that is to go. */
 export interface Departure {
   readonly name: string
+  /** Of the one in use: `…/containers/NAME.0`. */
+  readonly folder: string
   /** Of all its slots. */
   readonly folders: readonly string[]
   readonly files: readonly PlacedFile[]
@@ -48,20 +53,39 @@ export interface DepartingService {
   readonly tmpfiles: string
   /** Links that lead to its unit, though nobody recorded them. */
   readonly links: readonly string[]
+  /** Whether it runs, or is about to. */
+  readonly active: boolean
+  /** Of a writable root that keeps what was written: where that is. */
+  readonly keptRoot: string | undefined
+}
+
+/** A container goes from one deployment, or none, to another, or none. */
+export interface Transition {
+  readonly from?: Departure
+  readonly to?: Arrival
+}
+
+export interface TransitionPlan {
+  readonly changes: readonly Change[]
+  /** Files on the host that stay as they are, since they have been modified. */
+  readonly kept: readonly string[]
+  /** Where the content of modified files was saved that had to be replaced. */
+  readonly saved: readonly string[]
+}
+
+/** The changes of a transition: to install (from none), to uninstall (to none), or from one deployment to the next. */
+export function transitionChanges({ from, to }: Transition, view: HostView): TransitionPlan {
+  if (from !== undefined && to !== undefined) return successionChanges(from, to, view)
+  if (to !== undefined) return { changes: arrivalChanges(to, view), kept: [], saved: [] }
+  if (from !== undefined) return { ...departureChanges(from, view), saved: [] }
+  return { changes: [], kept: [], saved: [] }
 }
 
 /** From no deployment to one. */
-export function arrivalChanges({ name, folder, staged, files, service }: Arrival, view: HostView): Change[] {
+function arrivalChanges({ name, folder, staged, files, service }: Arrival, view: HostView): Change[] {
   const of = (...roles: PlacedRole[]): Change[] =>
     files.filter((file) => roles.includes(file.role) && !isThere(file, view)).map(placing)
-  const link: Change = {
-    kind: 'make-symlink',
-    path: join(dirname(folder), name),
-    target: basename(folder),
-    uid: 0,
-    gid: 0,
-  }
-  const deployment: Change[] = [{ kind: 'rename', path: staged, to: folder }, link]
+  const deployment: Change[] = [...arriving(staged, folder), { kind: 'make-symlink', ...currentLink(name, folder) }]
   if (service === undefined) return [...deployment, ...of('host')]
   const { unit, container, mountUnit, tmpfiles, volumes, start } = service
   return [
@@ -82,17 +106,20 @@ export function arrivalChanges({ name, folder, staged, files, service }: Arrival
   ]
 }
 
-export interface DeparturePlan {
-  readonly changes: readonly Change[]
-  /** Host files that stay, since they have been modified. */
-  readonly kept: readonly string[]
+function arriving(staged: string | undefined, folder: string): Change[] {
+  return staged === undefined ? [] : [{ kind: 'rename', path: staged, to: folder }]
+}
+
+/** The link to the deployment in use. */
+function currentLink(name: string, folder: string) {
+  return { path: join(dirname(folder), name), target: basename(folder), uid: 0, gid: 0 } as const
 }
 
 /**
  * From a deployment to none. The unit is disabled before it is stopped: a unit that its `[Install]` section made depend on
  * it, as docker may on flannel, then no longer does, and goes on running. What another container placed, too, stays for it.
  */
-export function departureChanges(departure: Departure, view: HostView): DeparturePlan {
+function departureChanges(departure: Departure, view: HostView): Pick<TransitionPlan, 'changes' | 'kept'> {
   const { name, folders, made, service } = departure
   const present = departure.files.filter(({ path }) => view.kind(path) !== undefined && !view.isOthers(path))
   const files = present.filter((file) => file.kind !== 'directory')
@@ -112,8 +139,8 @@ export function departureChanges(departure: Departure, view: HostView): Departur
   const isLink = ({ role }: PlacedFile): boolean => role === 'enablement'
   const links = new Set([...going.filter(isLink).map(({ path }) => path), ...service.links])
   const changes: Change[] = [
-    { kind: 'reload', when: 'undone' },
     { kind: 'unit-state', unit, container },
+    { kind: 'reload', when: 'undone' },
     ...[...links].map((path): Change => ({ kind: 'remove-file', path })),
     { kind: 'reload', when: 'applied' },
     { kind: 'stop', unit, container },
@@ -126,14 +153,69 @@ export function departureChanges(departure: Departure, view: HostView): Departur
   return { changes, kept }
 }
 
+/**
+ * From one deployment to the next. What can be done beside the running service comes first: the folder, the mount of its root,
+ * new directories and volumes. Then the link, files and unit are switched, each in one step, and the service is restarted in
+ * one job; what only the one before had goes last. A root that keeps what was written has to be let go by the one before
+ * it is given to the next one.
+ */
+function successionChanges(from: Departure, to: Arrival, view: HostView): TransitionPlan {
+  const files = fileChanges(from, to, view)
+  const others = from.folders.filter((path) => path !== from.folder)
+  const replaced = to.staged === undefined ? [] : others.map((path): Change => ({ kind: 'discard', path }))
+  const [before, after] = [from.service, to.service]
+  const mount = after?.mountUnit
+  const known = after ?? before
+  const switched = [{ kind: 'replace-symlink', ...currentLink(to.name, to.folder) } as const, ...files.placed('host')]
+  const emptied: Change[] = files.folders.length === 0 ? [] : [{ kind: 'remove-empty', paths: files.folders }]
+  const plan = (changes: readonly Change[]): TransitionPlan => ({ changes, kept: files.kept, saved: files.saved })
+  if (known === undefined) {
+    return plan([...replaced, ...arriving(to.staged, to.folder), ...switched, ...files.removed('host'), ...emptied])
+  }
+  const { unit, container } = known
+  const service = { unit, container }
+  const moved = keptRootChanges(before, after)
+  const unmounted = moved.length > 0 ? [] : unmounting(before?.mountUnits ?? [], mount)
+  const mounting: Change[] = mount === undefined ? [] : [...reloaded, { kind: 'mount', unit: mount }]
+  const isStopped = before?.active === true && (after?.start !== true || moved.length > 0)
+  return plan([
+    { kind: 'reload', when: 'undone' },
+    ...replaced,
+    ...arriving(to.staged, to.folder),
+    ...files.placed('mount'),
+    ...(moved.length > 0 ? [] : mounting),
+    ...(after?.tmpfiles === undefined ? [] : [{ kind: 'create-tmpfiles', ...after.tmpfiles } as const]),
+    ...(after?.volumes ?? []),
+    { kind: 'unit-state', ...service },
+    { kind: 'reload', when: 'undone' },
+    ...(isStopped ? [{ kind: 'stop', ...service } as const] : []),
+    ...(moved.length > 0 ? [...unmounting(before?.mountUnits ?? [], undefined), ...moved, ...mounting] : []),
+    ...switched,
+    ...files.removed('enablement'),
+    ...files.placed('drop-in', 'tmpfiles', 'unit'),
+    ...files.placed('enablement'),
+    ...reloaded,
+    ...(after === undefined ? [] : [{ kind: 'load', unit } as const]),
+    ...(after?.start === true ? [{ kind: 'restart', ...service } as const] : []),
+    ...unmounted,
+    ...files.removed('host', 'drop-in', 'tmpfiles', 'unit', 'mount'),
+    ...emptied,
+    ...reloaded,
+  ])
+}
+
+const reloaded: readonly Change[] = [{ kind: 'reload', when: 'applied' }]
+
+function keptRootChanges(before: DepartingService | undefined, after: ArrivingService | undefined): Change[] {
+  if (before?.keptRoot === undefined || after?.keptRoot === undefined) return []
+  return [{ kind: 'rename', path: before.keptRoot, to: after.keptRoot }]
+}
+
+function unmounting(units: readonly string[], except: string | undefined): Change[] {
+  return units.filter((unit) => unit !== except).map((unit) => ({ kind: 'unmount', unit }))
+}
+
 /** What another container placed, or a folder that was made meanwhile; a unit in the way is for the change to refuse. */
 function isThere({ role, kind, path }: PlannedFile, view: HostView): boolean {
   return (role === 'host' || kind === 'directory') && view.kind(path) !== undefined
-}
-
-function placing(file: PlannedFile): Change {
-  const { path, uid, gid } = file
-  if (file.kind === 'directory') return { kind: 'make-directory', path, mode: file.mode, uid, gid }
-  if (file.kind === 'symlink') return { kind: 'make-symlink', path, target: file.target, uid, gid }
-  return { kind: 'write-file', path, content: file.content, mode: file.mode, uid, gid }
 }

@@ -23,6 +23,11 @@ export function hostInMemory(
       const found = at(path)
       return found === undefined ? undefined : sha256(typeof found === 'string' ? found : found.target)
     },
+    text: (path) => {
+      const found = at(path)
+      if (typeof found !== 'string') throw new Error(`${path} is no file`)
+      return found
+    },
     names: (folder) => [
       ...new Set(
         Object.keys(files).flatMap((name) => (name.startsWith(`${folder}/`) ? [name.slice(folder.length + 1)] : [])),

@@ -2,12 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { PlacedFile } from '../../../src/host/placed-file.ts'
 import type { PlannedFile } from '../../../src/operations/containers/plan-files.ts'
-import {
-  type Arrival,
-  arrivalChanges,
-  type Departure,
-  departureChanges,
-} from '../../../src/operations/containers/transition.ts'
+import { type Arrival, type Departure, transitionChanges } from '../../../src/operations/containers/transition.ts'
 import { hostInMemory, sha256 } from './host-in-memory.ts'
 
 const root = { uid: 0, gid: 0 }
@@ -55,12 +50,13 @@ const arrival: Arrival = {
     tmpfiles: { file: '/var/lib/forerun/containers/etcd.0/tmpfiles-etcd.conf', absent: ['/var/lib/etcd'] },
     volumes: [{ kind: 'place-volume', staged: '/var/lib/.staged', path: '/var/lib/etcd/data' }],
     start: true,
+    keptRoot: undefined,
   },
 }
 
 describe('the changes of an installation', () => {
   it('place the deployment, then files, then the unit, and enable and start it last', () => {
-    assert.deepEqual(arrivalChanges(arrival, hostInMemory({})), [
+    assert.deepEqual(transitionChanges({ to: arrival }, hostInMemory({})).changes, [
       { kind: 'reload', when: 'undone' },
       { kind: 'rename', path: '/var/lib/forerun/containers/.forerun-x', to: '/var/lib/forerun/containers/etcd.0' },
       { kind: 'make-symlink', path: '/var/lib/forerun/containers/etcd', target: 'etcd.0', ...root },
@@ -89,7 +85,10 @@ describe('the changes of an installation', () => {
   })
 
   it('of host files only touch no unit', () => {
-    const changes = arrivalChanges({ ...arrival, files: files.slice(0, 2), service: undefined }, hostInMemory({}))
+    const changes = transitionChanges(
+      { to: { ...arrival, files: files.slice(0, 2), service: undefined } },
+      hostInMemory({}),
+    ).changes
     assert.deepEqual(
       changes.map(({ kind }) => kind),
       ['rename', 'make-symlink', 'make-directory', 'write-file'],
@@ -98,7 +97,7 @@ describe('the changes of an installation', () => {
 
   it('leave out what another container has placed already, and never a unit that is in the way', () => {
     const host = hostInMemory({ '/srv/etcd/conf': 'conf', [`${units}/etcd.service`]: 'foreign' })
-    const changes = arrivalChanges(arrival, host)
+    const changes = transitionChanges({ to: arrival }, host).changes
     const paths = changes.flatMap((change) => ('path' in change ? [change.path] : []))
     assert.ok(!paths.includes('/srv/etcd') && !paths.includes('/srv/etcd/conf'))
     assert.ok(paths.includes(`${units}/etcd.service`))
@@ -107,6 +106,7 @@ describe('the changes of an installation', () => {
 
 const departure: Departure = {
   name: 'etcd',
+  folder: '/var/lib/forerun/containers/etcd.0',
   folders: ['/var/lib/forerun/containers/etcd.0'],
   files,
   made: ['/var/lib/etcd'],
@@ -116,6 +116,8 @@ const departure: Departure = {
     mountUnits: ['rootfs.mount'],
     tmpfiles: 'D /run/etcd',
     links: [wants, `${units}/added.target.wants/etcd.service`],
+    active: true,
+    keptRoot: undefined,
   },
 }
 
@@ -131,12 +133,12 @@ const installed = {
 
 describe('the changes of an uninstallation', () => {
   it('disable the unit, stop it, and remove what was placed; folders go when they are empty', () => {
-    const { changes, kept } = departureChanges(departure, hostInMemory(installed))
+    const { changes, kept } = transitionChanges({ from: departure }, hostInMemory(installed))
     const removed = (path: string) => ({ kind: 'remove-file', path })
     assert.deepEqual(kept, [])
     assert.deepEqual(changes, [
-      { kind: 'reload', when: 'undone' },
       { kind: 'unit-state', unit: 'etcd.service', container },
+      { kind: 'reload', when: 'undone' },
       removed(wants),
       removed(`${units}/added.target.wants/etcd.service`),
       { kind: 'reload', when: 'applied' },
@@ -163,7 +165,7 @@ describe('the changes of an uninstallation', () => {
       '/srv/etcd/link': { target: 'mine' },
       [`${units}/etcd.service`]: 'edited',
     })
-    const { changes, kept } = departureChanges(departure, host)
+    const { changes, kept } = transitionChanges({ from: departure }, host)
     assert.deepEqual(kept, ['/srv/etcd/conf', '/srv/etcd/link'])
     const removed = changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : []))
     assert.ok(removed.includes(`${units}/etcd.service`))
@@ -172,7 +174,7 @@ describe('the changes of an uninstallation', () => {
 
   it('leave to another container what it placed, too, without a word', () => {
     const others = ['/srv/etcd', '/srv/etcd/conf', '/var/lib/etcd']
-    const { changes, kept } = departureChanges(departure, hostInMemory(installed, { others }))
+    const { changes, kept } = transitionChanges({ from: departure }, hostInMemory(installed, { others }))
     assert.deepEqual(kept, [])
     const touched = changes.flatMap((change) =>
       'path' in change ? [change.path] : 'paths' in change ? change.paths : [],
@@ -181,7 +183,7 @@ describe('the changes of an uninstallation', () => {
   })
 
   it('miss nothing that somebody has removed by hand', () => {
-    const { changes } = departureChanges(departure, hostInMemory({}))
+    const { changes } = transitionChanges({ from: departure }, hostInMemory({}))
     assert.deepEqual(
       changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : [])),
       [wants, `${units}/added.target.wants/etcd.service`, '/var/lib/forerun/containers/etcd'],

@@ -94,6 +94,7 @@ async function deploy(container: string, manifest: string, context: Context): Pr
     name: container,
     image: { tree, rootfs: undefined },
     checkout: { method: 'hardlink', shared: true },
+    files: [],
     bundle: {
       service: {
         configurationText: JSON.stringify(configuration),

@@ -4,22 +4,24 @@ import type { Bundle } from '../../bundle/bundle.ts'
 import { tmpfilesPaths } from '../../bundle/tmpfiles.ts'
 import { parseUnit } from '../../bundle/unit-file.ts'
 import { unitName, unitPath } from '../../host/paths.ts'
-import type { DeploymentInfo } from '../../store/deployment.ts'
+import { type DeploymentInfo, keptRoot } from '../../store/deployment.ts'
 import { enablementLinks, type UnitLink } from '../../systemd/enablement.ts'
 import type { Change } from '../../transaction/change.ts'
 import { isPresent } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import type { CheckoutPlan } from './checkout-plan.ts'
 import type { GivenValues } from './given-values.ts'
-import { type HostView, hostView } from './host-view.ts'
+import type { HostView } from './host-view.ts'
 import type { InstallableImage } from './installable-image.ts'
 import { placedChecksum } from './placed-files.ts'
 import { type PlannedFile, parentsOf, planFiles, planLinks } from './plan-files.ts'
 import type { Arrival } from './transition.ts'
 
-/** All that is decided of an installation, before the host is touched. */
-export interface InstallationPlan {
+/** All that is decided of a deployment, before the host is touched. */
+export interface DeploymentPlan {
   readonly name: string
+  /** Where the deployment is to lie. */
+  readonly folder: string
   readonly bundle: Bundle
   readonly image: InstallableImage
   readonly info: DeploymentInfo
@@ -30,20 +32,29 @@ export interface InstallationPlan {
   readonly view: HostView
 }
 
-/** Looks at the host for what is there already. @throws ForerunError `host-file`, `unit`. */
-export async function planInstallation(
+/**
+ * Looks at the host for what is there already.
+ *
+ * @param options.view the host, without what an earlier deployment placed that this one follows.
+ * @param options.made what tmpfiles.d lines of that one made.
+ * @throws ForerunError `host-file`, `unit`.
+ */
+export async function planDeployment(
   bundle: Bundle,
   image: InstallableImage,
   options: {
     name: string
+    folder: string
     runtime: string
     given: GivenValues
+    readOnlyRoot: 'asked' | 'preferred' | undefined
     checkout: CheckoutPlan | undefined
+    view: HostView
+    made: readonly string[]
     context: Context
   },
-): Promise<InstallationPlan> {
-  const { name, runtime, checkout, context } = options
-  const view = hostView(name, context)
+): Promise<DeploymentPlan> {
+  const { name, folder, runtime, checkout, view, context } = options
   const target = { name, view, paths: context.paths, emit: context.emit }
   const placed = planFiles(bundle, image, target)
   const files = [...placed, ...planLinks(await linksOf(bundle, { name, placed, context }), target)]
@@ -67,22 +78,24 @@ export async function planInstallation(
       version: context.version,
       manifest: image.manifest,
       files: files.map(withoutContent),
-      'tmpfiles-made': absentPaths(tmpfilesPaths(bundle.service?.tmpfiles ?? '')),
+      'tmpfiles-made': [...new Set([...options.made, ...absentPaths(tmpfilesPaths(bundle.service?.tmpfiles ?? ''))])],
       checkout: checkout?.method,
       overlay: overlayInfo(bundle),
+      set: [...options.given.assignments.keys()],
+      'read-only': options.readOnlyRoot,
+      placed: true,
       secrets: options.given.secrets,
       credentials: Object.fromEntries(options.given.credentials),
     },
   }
-  return { name, bundle, image, info, checkout, files, view }
+  return { name, folder, bundle, image, info, checkout, files, view }
 }
 
 /** @param options.staged the complete deployment, waiting beside its place. */
 export function arrivalOf(
-  { name, bundle, info, files }: InstallationPlan,
-  options: { staged: string; volumes: readonly Change[]; start: boolean; context: Context },
+  { name, folder, bundle, info, files }: DeploymentPlan,
+  options: { staged: string; volumes: readonly Change[]; start: boolean },
 ): Arrival {
-  const folder = join(options.context.paths.containers, `${name}.0`)
   const { service } = bundle
   const arriving = service && {
     unit: unitName(name),
@@ -91,9 +104,10 @@ export function arrivalOf(
     tmpfiles:
       service.tmpfiles === undefined
         ? undefined
-        : { file: join(folder, `tmpfiles-${name}.conf`), absent: info.forerun['tmpfiles-made'] },
+        : { file: tmpfilesCopy(name, folder), absent: absentPaths(tmpfilesPaths(service.tmpfiles)) },
     volumes: options.volumes,
     start: options.start,
+    keptRoot: keptRoot({ folder, info }),
   }
   return { name, folder, staged: options.staged, files, service: arriving }
 }
@@ -164,7 +178,12 @@ function overlayInfo({ service }: Bundle): DeploymentInfo['forerun']['overlay'] 
   return unit && { 'mount-unit': unit.name, kind: unit.kind, 'keep-changes': unit.keepChanges }
 }
 
+/** The copy of tmpfiles.d lines that a deployment has. */
+export function tmpfilesCopy(name: string, folder: string): string {
+  return join(folder, `tmpfiles-${name}.conf`)
+}
+
 /** Paths that are not there, with those of their parents that are not, parents first. */
-function absentPaths(paths: readonly string[]): string[] {
+export function absentPaths(paths: readonly string[]): string[] {
   return [...new Set(paths.flatMap((path) => [...parentsOf(path), path]))].filter((path) => !isPresent(path))
 }

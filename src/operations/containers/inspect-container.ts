@@ -1,0 +1,78 @@
+import { unitName } from '../../host/paths.ts'
+import type { PlacedFile } from '../../host/placed-file.ts'
+import type { Deployment } from '../../store/deployment.ts'
+import type { Context } from '../context.ts'
+import { type HostView, hostView } from './host-view.ts'
+import { type ContainerRow, containerRow, type OtherDeployment, otherOf } from './list-containers.ts'
+import { placedChecksum, placedFiles } from './placed-files.ts'
+import { requireDeployment } from './service.ts'
+
+/** All that there is to know of a container. */
+export interface ContainerInspection extends ContainerRow {
+  /** Of the image's manifest. */
+  readonly digest: string
+  /** The deployment in use. */
+  readonly folder: string
+  /** The one that a rollback goes to. */
+  readonly other: OtherDeployment | null
+  /** Unix time in seconds since when the unit is in its state; 0 for one that was never started, and for none. */
+  readonly since: number
+  /** `enabled`, `disabled`, …; empty without a service. */
+  readonly unitFileState: string
+  /** The tree of `--rootfs`. */
+  readonly rootfs: string | null
+  /** How its files came out of the store. */
+  readonly checkout: string | null
+  /** Values that are secret are null. */
+  readonly values: Readonly<Record<string, string | null>>
+  readonly files: readonly InspectedFile[]
+}
+
+export interface InspectedFile {
+  readonly path: string
+  readonly role: PlacedFile['role']
+  readonly kind: PlacedFile['kind']
+  readonly state: 'as installed' | 'modified' | 'missing'
+}
+
+/** @throws ForerunError `container-not-found`. */
+export async function inspectContainer(name: string, context: Context): Promise<ContainerInspection> {
+  const deployment = requireDeployment(name, context)
+  const { folder, info } = deployment
+  const { forerun } = info
+  const hasService = info['has-container-service']
+  const manager = hasService ? await context.manager() : undefined
+  const status = await manager?.status(unitName(name))
+  const secrets = new Set(forerun.secrets ?? [])
+  const view = hostView(name, context)
+  return {
+    ...(await containerRow(deployment, status, context)),
+    digest: forerun.manifest,
+    folder,
+    other: otherOf(deployment, context),
+    since: status?.since ?? 0,
+    unitFileState: status?.unitFileState ?? '',
+    rootfs: info.remote,
+    checkout: forerun.checkout ?? null,
+    values: Object.fromEntries(
+      Object.entries(info.values).map(([key, value]) => [key, secrets.has(key) ? null : value]),
+    ),
+    files: filesOf(deployment, view, context),
+  }
+}
+
+function filesOf(deployment: Deployment, view: HostView, { paths }: Context): InspectedFile[] {
+  return placedFiles(deployment, paths).map((file) => {
+    const { path, role, kind } = file
+    return { path, role, kind, state: stateOf(file, view) }
+  })
+}
+
+function stateOf(file: PlacedFile, view: HostView): InspectedFile['state'] {
+  const kind = view.kind(file.path)
+  if (kind === undefined) return 'missing'
+  if (kind !== file.kind) return 'modified'
+  // Of older versions' units no checksum is known.
+  const isKnown = file.kind !== 'file' || file.digest !== ''
+  return isKnown && view.checksum(file.path) !== placedChecksum(file) ? 'modified' : 'as installed'
+}

@@ -1,0 +1,181 @@
+import { ForerunError } from '../../errors.ts'
+import type { PlacedFile } from '../../host/placed-file.ts'
+import { parseLocation } from '../../image/location.ts'
+import { type Deployment, keptRoot, nextFolder, readDeployments } from '../../store/deployment.ts'
+import { readImageIndex } from '../../store/image-index.ts'
+import { applyChanges } from '../../transaction/transaction.ts'
+import { changeHost } from '../change-host.ts'
+import type { Context, SourceOptions } from '../context.ts'
+import { lockHost } from '../lock-host.ts'
+import { registryNames } from '../lookup/registry-names.ts'
+import { planCheckout } from './checkout-plan.ts'
+import { singleDeparture } from './departure.ts'
+import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
+import { arrivalOf, type DeploymentPlan, planDeployment } from './deployment-plan.ts'
+import { type GivenValues, givenValues, updatedValues } from './given-values.ts'
+import { type HostFileView, hostFileViews } from './host-files.ts'
+import { hostView, viewWithout } from './host-view.ts'
+import { deployedImage, type InstallableImage, newestImage, storedInstallableImage } from './installable-image.ts'
+import { lockedImage } from './locked-image.ts'
+import { placedFiles } from './placed-files.ts'
+import { findRuntime } from './runtime.ts'
+import { requireDeployment } from './service.ts'
+import { stageDeployment } from './stage-deployment.ts'
+import { tellKept } from './tell-kept.ts'
+import { transitionChanges } from './transition.ts'
+import { stageVolumes } from './volumes.ts'
+
+export interface UpdateRequest extends SourceOptions {
+  readonly set?: readonly string[]
+  readonly setFile?: readonly string[]
+  readonly setCredential?: readonly string[]
+  /** Go to this image in place of a newer one of the same name. */
+  readonly rebase?: string
+  /** Leave the service stopped. */
+  readonly noStart?: boolean
+  /** As for `install`: of host files that the deployment before did not have. */
+  readonly acceptPower?: (files: readonly HostFileView[]) => Promise<void>
+}
+
+/** What became of one container. Ids are those of images. */
+export type UpdateResult = { readonly name: string } & (
+  | {
+      readonly outcome: 'updated'
+      readonly image: string
+      readonly from: string
+      readonly to: string
+      /** Whether the service runs now. */
+      readonly running: boolean
+      readonly kept: readonly string[]
+    }
+  | { readonly outcome: 'current'; readonly image: string; readonly to: string }
+  | { readonly outcome: 'failed'; readonly code: string; readonly reason: string; readonly details: readonly string[] }
+)
+
+/**
+ * Takes containers to what the registry has now under the names of their images, or to another image, or to other values. A
+ * service that does not stay up as it has to is put back as it was. A failure of one of several containers does not keep the
+ * others back.
+ *
+ * @param names all containers when there are none.
+ * @throws ForerunError `container-not-found`; for a single name what its update fails with.
+ */
+export async function updateContainers(
+  names: readonly string[],
+  request: UpdateRequest,
+  context: Context,
+): Promise<UpdateResult[]> {
+  const given = givenValues(request)
+  const wanted = names.length === 0 ? readDeployments(context.paths.containers).map(({ name }) => name) : names
+  for (const name of wanted) requireDeployment(name, context)
+  const results: UpdateResult[] = []
+  for (const name of new Set(wanted)) {
+    try {
+      results.push(await updateContainer(name, { ...request, given }, context))
+    } catch (error) {
+      if (names.length === 1 || !(error instanceof ForerunError) || error.code === 'interrupted') throw error
+      const { code, message, details } = error
+      results.push({ name, outcome: 'failed', code, reason: message, details })
+    }
+  }
+  return results
+}
+
+type ParsedUpdate = UpdateRequest & { readonly given: GivenValues }
+
+async function updateContainer(name: string, request: ParsedUpdate, context: Context): Promise<UpdateResult> {
+  const title = `update ${name}`
+  using locked = await lockedImage(title, imageFinder(requireDeployment(name, context), request, context), context)
+  using _host = await lockHost(title, context)
+  const { image } = locked
+  const before = requireDeployment(name, context)
+  const wish = wishOf(before, request, context)
+  const bundle = deploymentBundle(image, wish)
+  if (isCurrent(before, image, bundle.values)) return { name, outcome: 'current', image: image.name, to: image.id }
+  for (const message of bundle.notices) context.emit({ type: 'notice', message })
+  const from = await singleDeparture(before, context)
+  const checkout = planCheckout(bundle, { ...wish, image }, context)
+  const view = hostView(name, context)
+  const plan = await planDeployment(bundle, image, {
+    ...wish,
+    checkout,
+    view: viewWithout(from.files, view),
+    context,
+  })
+  await acceptNewPower(plan, before, { request, context })
+  await using volumes = await stageVolumes(bundle.service, image, context)
+  const takesRoot =
+    from.service?.keptRoot !== undefined && keptRoot({ folder: wish.folder, info: plan.info }) !== undefined
+  await using staged = await stageDeployment(plan, context, { takesRoot })
+  const running = from.service?.active === true && bundle.service !== undefined && request.noStart !== true
+  const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: running })
+  const transition = transitionChanges({ from, to }, view)
+  tellKept(transition, context)
+  await applyChanges({ title, containers: [name] }, transition.changes, {
+    journal: context.paths.journal,
+    host: changeHost(context),
+    signal: context.signal,
+  })
+  const { kept } = transition
+  return { name, outcome: 'updated', image: image.name, from: before.info.revision, to: image.id, running, kept }
+}
+
+/** Where the image comes from: for other values alone it is the one that is stored. */
+function imageFinder({ info }: Deployment, request: ParsedUpdate, context: Context) {
+  const { given, rebase } = request
+  const location = parseLocation(rebase ?? info.image)
+  const rootfs = info.remote ?? undefined
+  const wanted = { location, rootfs, sourceOptions: request }
+  const isOfValuesOnly = rebase === undefined && given.assignments.size + given.credentials.size > 0
+  const fetched = (): Promise<InstallableImage> => newestImage(wanted, context)
+  const stored = (): Promise<InstallableImage | undefined> => storedInstallableImage(wanted, context)
+  if (isOfValuesOnly) return { stored: async () => (await stored()) ?? deployedImage(info, context), fetched }
+  if (rootfs !== undefined || rebase !== undefined || !isOfRegistry(info.image, context)) return { stored, fetched }
+  return { stored: async () => undefined, fetched }
+}
+
+/** Whether a registry may have something newer under a name. */
+function isOfRegistry(name: string, { paths, emit }: Context): boolean {
+  const record = readImageIndex(paths.store).find(({ names }) => names.includes(name))
+  const left = record && registryNames(record).find((each) => each.name === name)?.left
+  if (left !== undefined) emit({ type: 'notice', message: `${name} is not looked for in a registry: ${left}` })
+  return left === undefined
+}
+
+/** What was decided for the deployment before stays decided. */
+function wishOf({ name, folder, info }: Deployment, { given }: ParsedUpdate, context: Context): DeploymentWish {
+  const { forerun, values, runtime } = info
+  return {
+    name,
+    folder: nextFolder(context.paths.containers, { name, folder, info }),
+    given: updatedValues(info, given),
+    uuid: values.UUID ?? '',
+    runtime: findRuntime(runtime),
+    checkout: forerun.checkout ?? context.settings.containers.checkout,
+    readOnlyRoot: forerun['read-only'],
+    made: forerun['tmpfiles-made'],
+  }
+}
+
+/** Only DESTDIR tells one slot from the other. */
+function isCurrent({ info }: Deployment, image: InstallableImage, values: ReadonlyMap<string, string>): boolean {
+  if (info.revision !== image.id || info.forerun.manifest !== image.manifest || info.image !== image.name) return false
+  const names = new Set([...values.keys(), ...Object.keys(info.values)])
+  names.delete('DESTDIR')
+  return [...names].every((name) => values.get(name) === info.values[name])
+}
+
+async function acceptNewPower(
+  { name, bundle, files }: DeploymentPlan,
+  before: Deployment,
+  { request, context }: { request: UpdateRequest; context: Context },
+): Promise<void> {
+  const had = new Set(placedFiles(before, context.paths).map((file) => `${file.path} ${modeOf(file)}`))
+  const views = hostFileViews(files, { unit: `${name}.service`, tmpfiles: bundle.service?.tmpfiles })
+  const powerful = views.filter((view) => view.power.length > 0 && !had.has(`${view.path} ${modeOf(view)}`))
+  if (powerful.length > 0) await request.acceptPower?.(powerful)
+}
+
+function modeOf(file: PlacedFile | HostFileView): string {
+  return 'mode' in file ? `${file.mode}` : ''
+}
