@@ -10,9 +10,9 @@ import { execute } from './process.ts'
  * Two real system containers made of Debian packages, for `registry.push`. Their metadata lies in the folder `images`.
  *
  * etcd: the key-value store, with its data under /var/lib/NAME on the host and `etcdctl` installed there as /usr/local/bin/NAMEctl.
- * It tells systemd when it is ready.
+ * It tells systemd when it is ready. Another version is another image with the same programs.
  */
-export async function etcdImage(): Promise<LabImage> {
+export async function etcdImage({ version = '3' }: { version?: string } = {}): Promise<LabImage> {
   const [server, client] = [await debianPackage('etcd-server'), await debianPackage('etcd-client')]
   const etcdctl = join(client, 'usr/bin/etcdctl')
   const application = {
@@ -24,7 +24,7 @@ export async function etcdImage(): Promise<LabImage> {
     ...folders('exports/hostfs/usr/local/bin'),
     ...(await fileAt(etcdctl, 'exports/hostfs/usr/local/bin/etcdctl')),
   }
-  const labels = { 'atomic.type': 'system', 'atomic.summary': 'etcd, a key-value store', 'atomic.version': '3' }
+  const labels = { 'atomic.type': 'system', 'atomic.summary': 'etcd, a key-value store', 'atomic.version': version }
   return await systemImage('etcd', {
     application,
     exports: hostfs,
