@@ -69,6 +69,8 @@ export interface BundleInput {
 /** All that an installation puts on the host, complete and checked, before anything is there. */
 export interface Bundle {
   readonly values: Values
+  /** Names of those that are secret. */
+  readonly secrets: readonly string[]
   readonly hostFiles: readonly HostFile[]
   /** Of `/exports/manifest.json`: host paths whose content is a template, and new paths by old ones, rendered. */
   readonly installedFilesTemplate: readonly string[]
@@ -124,7 +126,7 @@ export function prepareBundle(input: BundleInput): Bundle {
   const hostFiles = planHostFiles(files, exports.manifest, { values, secrets })
   const { installedFilesTemplate, renameFiles, useLinks } = exports.manifest
   const renamedFiles = Object.fromEntries([...renameFiles].map(([from, to]) => [from, renderTemplate(to, values)]))
-  const common = { values, hostFiles, installedFilesTemplate, renamedFiles, useLinks }
+  const common = { values, secrets: [...secrets], hostFiles, installedFilesTemplate, renamedFiles, useLinks }
   const unused = unusedAssignments(input, exports)
   if (exports.manifest.noContainerService) return { ...common, notices: unused }
 

@@ -5,6 +5,7 @@ import { imagesCommand } from './commands/images.ts'
 import { installCommand } from './commands/install.ts'
 import { loginCommand } from './commands/login.ts'
 import { logoutCommand } from './commands/logout.ts'
+import { logsCommand } from './commands/logs.ts'
 import { pullCommand } from './commands/pull.ts'
 import { pushCommand } from './commands/push.ts'
 import { rollbackCommand } from './commands/rollback.ts'
@@ -44,6 +45,7 @@ const commands: Readonly<Record<string, (session: Session) => Command>> = {
   rollback: (session) => rollbackCommand(session, 'forerun'),
   run: runCommand,
   stop: stopCommand,
+  logs: logsCommand,
   containers: containersCommand,
   pull: pullCommand,
   push: pushCommand,

@@ -64,6 +64,31 @@ export async function run(program: string, words: readonly string[], options: Ru
   return await end(start(path, words, { ...options, environment }), { program, ...options })
 }
 
+/**
+ * Runs a program to its end with the input, output and terminal of this process, as a shell would. What a terminal signals
+ * reaches it by itself; SIGTERM and SIGHUP of others are handed on.
+ *
+ * @returns the exit status; 128 plus the signal's number when a signal ended it.
+ * @throws ProgramFailure when it cannot be started.
+ */
+export async function runAttached(program: string, words: readonly string[]): Promise<number> {
+  const environment = ownEnvironment()
+  const path = isAbsolute(program) ? program : findProgram(program, environment.PATH)
+  if (path === undefined) throw absent(program)
+  const child = spawn(path, words, { stdio: 'inherit', env: environment })
+  const handOn = (signal: NodeJS.Signals): void => void child.kill(signal)
+  const signals = ['SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, handOn)
+  try {
+    return await new Promise((resolve, reject) => {
+      child.on('error', (cause: NodeJS.ErrnoException) => reject(unstartable(program, cause)))
+      child.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']))
+    })
+  } finally {
+    for (const signal of signals) process.off(signal, handOn)
+  }
+}
+
 const megabyte = 1024 * 1024
 
 /** Milliseconds that a program has to clean up. */

@@ -42,10 +42,16 @@ function describe(container: ContainerInspection): string {
   const values = Object.entries(container.values).map(
     ([key, value]) => `  ${key}=${value === null ? '(secret)' : printable(value)}`,
   )
-  const files = container.files.map(({ path, role, state: found }) => [`  ${path}`, role, found])
+  const files = container.files.map(({ path, role, state: found }) => [path, role, found])
   return [
     ...fields.map(([label = '', value = '']) => `${`${label}:`.padEnd(12)}${printable(value)}`),
     ...(values.length === 0 ? [] : ['Values:', ...values]),
-    ...(files.length === 0 ? [] : ['Files on the host:', formatTable(['', '', ''], files, { heading: false })]),
+    ...(files.length === 0
+      ? []
+      : ['Files on the host:', indented(formatTable(['', '', ''], files, { heading: false }))]),
   ].join('\n')
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, '  ')
 }

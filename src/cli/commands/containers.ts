@@ -4,6 +4,7 @@ import type { ContainerRow, OtherDeployment } from '../../operations/containers/
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
+import { containerDiffCommand } from './container-diff.ts'
 import { containerInfoCommand } from './container-info.ts'
 import { type ListOptions, matches, withListOptions } from './options.ts'
 import { rollbackCommand } from './rollback.ts'
@@ -16,6 +17,7 @@ export function containersCommand(session: Session): Command {
   })
     .addCommand(listCommand(session))
     .addCommand(containerInfoCommand(session))
+    .addCommand(containerDiffCommand(session))
     .addCommand(updateCommand(session, 'forerun containers'))
     .addCommand(rollbackCommand(session, 'forerun containers'))
     .addCommand(deleteCommand(session))

@@ -84,7 +84,7 @@ export async function planDeployment(
       set: [...options.given.assignments.keys()],
       'read-only': options.readOnlyRoot,
       placed: true,
-      secrets: options.given.secrets,
+      secrets: bundle.secrets,
       credentials: Object.fromEntries(options.given.credentials),
     },
   }

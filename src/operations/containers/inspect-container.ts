@@ -1,3 +1,4 @@
+import { builtInVariables, forcedVariables } from '../../bundle/values.ts'
 import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import type { Deployment } from '../../store/deployment.ts'
@@ -23,7 +24,7 @@ export interface ContainerInspection extends ContainerRow {
   readonly rootfs: string | null
   /** How its files came out of the store. */
   readonly checkout: string | null
-  /** Values that are secret are null. */
+  /** Of the image's variables, and of others that were given. Values that are secret are null. */
   readonly values: Readonly<Record<string, string | null>>
   readonly files: readonly InspectedFile[]
 }
@@ -55,13 +56,21 @@ export async function inspectContainer(name: string, context: Context): Promise<
     rootfs: info.remote,
     checkout: forerun.checkout ?? null,
     values: Object.fromEntries(
-      Object.entries(info.values).map(([key, value]) => [key, secrets.has(key) ? null : value]),
+      Object.entries(info.values)
+        .filter(([key]) => isTold(key, forerun.set ?? []))
+        .map(([key, value]) => [key, secrets.has(key) ? null : value]),
     ),
-    files: filesOf(deployment, view, context),
+    files: inspectedFiles(deployment, view, context),
   }
 }
 
-function filesOf(deployment: Deployment, view: HostView, { paths }: Context): InspectedFile[] {
+function isTold(variable: string, given: readonly string[]): boolean {
+  if (given.includes(variable) || variable === 'UUID') return true
+  return !forcedVariables.includes(variable) && !builtInVariables.includes(variable)
+}
+
+/** What a deployment placed, and what became of it. */
+export function inspectedFiles(deployment: Deployment, view: HostView, { paths }: Context): InspectedFile[] {
   return placedFiles(deployment, paths).map((file) => {
     const { path, role, kind } = file
     return { path, role, kind, state: stateOf(file, view) }

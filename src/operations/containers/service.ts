@@ -1,5 +1,6 @@
 import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
+import { runAttached } from '../../host/run.ts'
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { startService } from '../start-service.ts'
@@ -22,6 +23,30 @@ export async function startContainer(name: string, context: Context): Promise<vo
 export async function stopContainer(name: string, context: Context): Promise<void> {
   const unit = serviceOf(name, context)
   await (await context.manager()).stop(unit)
+}
+
+/**
+ * Runs a command in a running container, with the terminal of this process where there is one.
+ *
+ * @returns its exit status.
+ * @throws ForerunError `container-not-found`; `systemd` for one that does not run.
+ */
+export async function runInContainer(name: string, words: readonly string[], context: Context): Promise<number> {
+  const unit = serviceOf(name, context)
+  const { runtime } = requireDeployment(name, context).info
+  const { activeState } = await (await context.manager()).status(unit)
+  if (activeState !== 'active' && activeState !== 'reloading') {
+    throw new ForerunError('systemd', `${name} does not run (${activeState})`, {
+      hint: `Start it first: forerun run ${name}`,
+    })
+  }
+  const terminal = process.stdin.isTTY && process.stdout.isTTY ? ['--tty'] : []
+  return await runAttached(runtime, ['exec', ...terminal, name, ...words])
+}
+
+/** Shows the journal of a container's unit. @param words options of journalctl(1). @returns its exit status. */
+export async function showLogs(name: string, words: readonly string[], context: Context): Promise<number> {
+  return await runAttached('journalctl', [`--unit=${serviceOf(name, context)}`, ...words])
 }
 
 function serviceOf(name: string, context: Context): string {
