@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxImage, type Exports, serviceExports } from '../lab/busybox.ts'
 import type { LabImage } from '../lab/image.ts'
@@ -21,8 +21,7 @@ export interface Complaint {
 
 /** A host whose forerun gives up on registries quickly. */
 export async function impatientHost(): Promise<InstalledHost> {
-  const lab = await installedHost()
-  mkdirSync(join(lab.host.root, 'etc/forerun'))
+  const lab = await installedHost({ settle: 0.5 })
   writeFileSync(join(lab.host.root, 'etc/forerun/forerun.conf'), '[registry]\nretries = 1\ntimeout = 2\n')
   return lab
 }

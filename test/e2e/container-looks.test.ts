@@ -10,10 +10,7 @@ import { type InstalledHost, installedHost } from './installed-host.ts'
 let lab: InstalledHost
 
 before(async () => {
-  lab = await installedHost()
-  await lab.shell(
-    'mkdir -p /etc/forerun; printf "[service]\nsettle = 0.5\n[update]\nsettle = 0.5\n" >/etc/forerun/forerun.conf',
-  )
+  lab = await installedHost({ settle: 0.5 })
   const loop = ['sh', '-c', 'echo said $$SECRET; trap "exit 0" TERM; sleep infinity & wait']
   const exports = (content: string): Exports => ({
     ...serviceExports(loop, { env: ['SECRET=$SECRET', 'WORD=$WORD'] }),

@@ -14,7 +14,7 @@ let image: string
 const loop = ['sh', '-c', 'trap "exit 0" TERM; sleep infinity & wait']
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
   untouched = lab.files()
   image = await lab.push('team/service', busyboxImage({ exports: serviceExports(loop) }))
   const failing = serviceExports(['false'], { service: 'Restart=no' })

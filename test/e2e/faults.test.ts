@@ -7,9 +7,9 @@ import { differences } from '../lab/snapshot.ts'
 import { type InstalledHost, installedHost } from './installed-host.ts'
 
 /**
- * Failure and death at every change of install and uninstall, and at a sample of those of update and rollback
- * (`FORERUN_FAULTS=all`: at all), on a real host with the real systemd and runtime: files, units, links and the service's
- * state afterwards equal the start, or the finished end.
+ * Failure and death at every third change of install, uninstall, update and rollback (`FORERUN_FAULTS=all`: at all), on a real
+ * host with the real systemd and runtime: files, units, links and the service's state afterwards equal the start, or the
+ * finished end.
  */
 let lab: InstalledHost
 /** Of the host: the bundle of `fault-main.ts` by the Node that forerun brought. */
@@ -19,9 +19,8 @@ let newer: string
 
 before(async () => {
   // An overlay needs another file system than that of the host, which is one itself.
-  lab = await installedHost({ disks: { '/var/lib/forerun': 'tmpfs' } })
+  lab = await installedHost({ settle: 0.5, disks: { '/var/lib/forerun': 'tmpfs' } })
   await buildBundle(join(lab.host.root, 'opt'), { program: 'test/e2e/fault-main.ts' })
-  await lab.shell('mkdir -p /etc/forerun; printf "[update]\\nsettle = 1\\n" >/etc/forerun/forerun.conf')
   image = await lab.push('full', everything())
   newer = await lab.push('newer/full', other())
   // The host's own folders of forerun, and the image in the store, are a part of every start.
@@ -120,8 +119,8 @@ describe('a fault at any change', () => {
       await back(verb)
       const start = await state()
       assert.notDeepEqual(differences(start.files, end.files), [])
-      const isSample = (verb === 'update' || verb === 'rollback') && process.env.FORERUN_FAULTS !== 'all'
-      for (let index = isSample ? 3 : 0; index < total; index += isSample ? 5 : 1) {
+      const step = process.env.FORERUN_FAULTS === 'all' ? 1 : 3
+      for (let index = step - 1; index < total; index += step) {
         points += 2 * phases.length
         for (const phase of phases) {
           const at = { index, phase }

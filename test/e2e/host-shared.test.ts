@@ -11,7 +11,7 @@ let untouched: Snapshot
 let plain: string
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
   plain = await lab.push('plain', busyboxImage({ exports: serviceExports(loop) }))
   untouched = lab.files()
 })

@@ -12,7 +12,7 @@ let lab: InstalledHost
 let untouched: Snapshot
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
   untouched = lab.files()
 })
 

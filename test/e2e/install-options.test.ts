@@ -10,7 +10,7 @@ let untouched: Snapshot
 let sleeper: string
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
   sleeper = await lab.push('sleeper', busyboxImage({ exports: sleeping() }))
   untouched = lab.files()
 })

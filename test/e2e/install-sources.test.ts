@@ -12,7 +12,7 @@ import { type InstalledHost, installedHost } from './installed-host.ts'
 let lab: InstalledHost
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
 })
 
 after(() => lab[Symbol.asyncDispose]())

@@ -45,15 +45,20 @@ export interface ForerunResult<Json> extends ExecResult {
   readonly json: Json
 }
 
-export async function installedHost(
-  options: HostOptions & { readonly registry?: RegistryOptions } = {},
-): Promise<InstalledHost> {
-  const { registry: registryOptions, ...hostOptions } = options
+interface InstalledHostOptions extends HostOptions {
+  readonly registry?: RegistryOptions
+  /** Seconds that services have to stay up, in place of the defaults of forerun.conf. */
+  readonly settle?: number
+}
+
+export async function installedHost(options: InstalledHostOptions = {}): Promise<InstalledHost> {
+  const { registry: registryOptions, settle, ...hostOptions } = options
   await using made = new AsyncDisposableStack()
   const archive = await freshArchive()
   const registry = made.use(await startRegistry(registryOptions))
   const host = made.use(await bootHost(hostOptions))
   await host.installForerun(archive)
+  if (settle !== undefined) await host.exec(['sh', '-c', settleSettings, 'sh', `${settle}`])
   const owned = made.move()
 
   async function forerun<Json>(...words: string[]): Promise<ForerunResult<Json>> {
@@ -86,6 +91,9 @@ export async function installedHost(
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
+
+const settleSettings =
+  'mkdir -p /etc/forerun/forerun.conf.d; printf "[service]\\nsettle = %s\\n[update]\\nsettle = %s\\n" "$1" "$1" >/etc/forerun/forerun.conf.d/settle.conf'
 
 /** What has changed on a host since `files()`, a line each. */
 export function changesSince(before: Snapshot, lab: InstalledHost): string[] {

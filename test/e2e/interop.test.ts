@@ -22,7 +22,7 @@ const build = ['podman', 'build', '--isolation=chroot', '--network=host', '--tim
 const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024']
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
   tools = await containerTools()
   await writeContext(join(tools.folder, 'context'))
   await tools.run([...build, ...limits, '-t', 'local/app', 'context'])

@@ -29,7 +29,7 @@ for (const { suite, systemd } of hosts) {
     const endpoints = new Map<string, string>()
 
     before(async () => {
-      lab = await installedHost({ suite, packages: ['crun'], disks: { '/var/lib/forerun': 'tmpfs' } })
+      lab = await installedHost({ suite, settle: 1, packages: ['crun'], disks: { '/var/lib/forerun': 'tmpfs' } })
       images = {
         etcd: await lab.push('cluster/etcd', etcdImage()),
         ordinary: await lab.push('ordinary', ordinaryImage()),
@@ -92,6 +92,19 @@ for (const { suite, systemd } of hosts) {
     })
 
     for (const runtime of runtimes) {
+      test(`with ${runtime} etcd goes to a next version and back, with its data`, async () => {
+        await lab.registry.start()
+        const name = `etcd-${runtime}`
+        const get = () => lab.shell(`${etcdctl(runtime)} get --print-value-only /kept`)
+        await lab.must('update', '--rebase', await lab.push('newer/etcd', etcdImage({ version: '4' })), name)
+        await assertContainerIsMain(name, '/usr/bin/etcd ')
+        assert.equal(await get(), `${runtime} on ${suite}`)
+        await lab.must('rollback', name)
+        await assertContainerIsMain(name, '/usr/bin/etcd ')
+        assert.equal(await get(), `${runtime} on ${suite}`)
+        assert.equal(await lab.shell(`readlink /var/lib/forerun/containers/${name}`), `${name}.0`)
+      })
+
       test(`with ${runtime} a service whose process is killed is started again, and one that is stopped gets its signal`, async () => {
         const killed = await lab.property(`etcd-${runtime}`, 'MainPID')
         await lab.shell(`kill -KILL ${killed}`)

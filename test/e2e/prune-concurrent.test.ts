@@ -10,7 +10,7 @@ let lab: InstalledHost
 const store = '/var/lib/forerun/store'
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
 })
 after(() => lab[Symbol.asyncDispose]())
 

@@ -10,7 +10,7 @@ let untouched: Snapshot
 let image: string
 
 before(async () => {
-  lab = await installedHost()
+  lab = await installedHost({ settle: 0.5 })
   const hostfs = {
     '/srv/first': 'first',
     '/srv/second': 'second',

@@ -9,8 +9,7 @@ import { type InstalledHost, installedHost, until } from './installed-host.ts'
 let lab: InstalledHost
 
 before(async () => {
-  lab = await installedHost()
-  await lab.shell('mkdir -p /etc/forerun; printf "[update]\nsettle = 1\n" >/etc/forerun/forerun.conf')
+  lab = await installedHost({ settle: 1 })
   writeFileSync(join(lab.host.root, 'opt/ask.mjs'), client)
   await lab.must('install', '--now', await lab.push('etcd', etcdImage()))
 })

@@ -11,10 +11,7 @@ let lab: InstalledHost
 let untouched: Snapshot
 
 before(async () => {
-  lab = await installedHost({ disks: { '/var/lib/forerun': 'tmpfs' } })
-  await lab.shell(
-    'mkdir -p /etc/forerun; printf "[service]\\nsettle = 0.5\\n[update]\\nsettle = 1.5\\n" >/etc/forerun/forerun.conf',
-  )
+  lab = await installedHost({ settle: 1.5, disks: { '/var/lib/forerun': 'tmpfs' } })
   untouched = lab.files()
 })
 

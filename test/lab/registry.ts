@@ -130,6 +130,7 @@ class DebianRegistry implements LabRegistry {
   }
 
   async start(): Promise<void> {
+    await this.stop()
     const configuration = join(this.#folder, 'config.yml')
     // YAML contains JSON.
     await writeFile(configuration, JSON.stringify(this.#configuration()))
