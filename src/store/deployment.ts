@@ -2,9 +2,11 @@ import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
+import { writeFileDurably } from '../host/durable-file.ts'
 import { entriesIn } from '../host/folder-entries.ts'
 import { overlayFolders } from '../host/overlay.ts'
 import { type PlacedFile, placedRoles } from '../host/placed-file.ts'
+import { readWhenPresent } from '../host/read-when-present.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 
 /**
@@ -133,6 +135,24 @@ export function otherDeployment(containers: string, { name, folder }: Deployment
 /** Where the next deployment of a container goes: in place of the one before. */
 export function nextFolder(containers: string, { name, folder }: Deployment): string {
   return join(containers, `${name}.${folder.endsWith('.0') ? 1 : 0}`)
+}
+
+/**
+ * The digests of manifests that a container was to be updated to from this deployment, and did not stay up with. None where nobody
+ * tried.
+ */
+export function refusedManifests({ folder }: Pick<Deployment, 'folder'>): string[] {
+  const text = readWhenPresent(refusedPath(folder))?.toString() ?? ''
+  return text.split('\n').filter((line) => line !== '')
+}
+
+export function rememberRefused(deployment: Pick<Deployment, 'folder'>, manifest: string): void {
+  const refused = new Set([...refusedManifests(deployment), manifest])
+  writeFileDurably(refusedPath(deployment.folder), [...refused].map((line) => `${line}\n`).join(''), { mode: 0o600 })
+}
+
+function refusedPath(folder: string): string {
+  return join(folder, 'refused')
 }
 
 /** Where a deployment keeps the content of a file that it placed. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
+import type { UpdateCheck } from '../../src/operations/containers/check-updates.ts'
 import type { RollbackResult } from '../../src/operations/containers/rollback.ts'
 import type { UpdateResult } from '../../src/operations/containers/update.ts'
 import { busyboxImage, type Exports, serviceExports } from '../lab/busybox.ts'
@@ -292,6 +293,52 @@ test('all at once: one that fails keeps no other back, and a value that a new ve
   assert.match(needing.stderr, /unreplaced value for: ''NEEDED''/)
   await lab.must('update', '--set', 'NEEDED=x', 'a')
   assert.equal(await version('a'), '2\n')
+})
+
+test('a check tells what registries have, and changes nothing', async () => {
+  await lab.must('install', await push(1, serviceExports(loop), 'a'))
+  await lab.must('install', await push(1, serviceExports(loop), 'b'))
+  const none = await lab.forerun('update', '--all', '--check')
+  assert.equal(none.status, 0)
+  await push(2, serviceExports(loop), 'b')
+  const before = lab.files()
+  const { status, json } = await lab.forerun<UpdateCheck[]>('update', '--all', '--check', '--json')
+  assert.equal(status, 100)
+  assert.deepEqual(
+    json.map(({ name, outcome }) => `${name} ${outcome}`),
+    ['a current', 'b available'],
+  )
+  assert.ok(json[1]?.outcome === 'available' && json[1].fetch > 0 && json[1].from !== json[1].to)
+  assert.match(
+    (await lab.forerun('update', '--check', 'b')).stdout,
+    /^b: [0-9a-f]{12} can become [0-9a-f]{12} \(.*B to fetch\)$/m,
+  )
+  await lab.registry.stop()
+  const gone = await lab.forerun<UpdateCheck[]>('update', '--check', 'b', '--json')
+  assert.deepEqual([gone.status, gone.json[0]?.outcome], [0, 'unknown'])
+  await lab.registry.start()
+  assert.deepEqual(changesSince(before, lab), [])
+  assert.equal((await lab.forerun('update', '--check', '--set', 'A=b', 'b')).status, 2)
+})
+
+test('a version that did not stay up is passed over by --all, until it is asked for by name or there is another one', async () => {
+  await start()
+  const bad = serviceExports(['sh', '-c', 'exit 1'], { service: 'Restart=no' })
+  const unit = bad['service.template'].replace(/^ExecStop=.*\n/m, '').replace(/^Restart=on-failure\n/m, '')
+  await push(2, { ...bad, 'service.template': unit })
+  assert.equal((await lab.forerun('update', 'app')).status, 1)
+  const started = await lab.property('app', 'ActiveEnterTimestampMonotonic')
+  const [left] = (await lab.must<UpdateResult[]>('update', '--all', '--json')).json
+  assert.equal(left?.outcome, 'left')
+  assert.equal(await lab.property('app', 'ActiveEnterTimestampMonotonic'), started)
+  assert.match(
+    (await lab.must('update', '--all')).stdout,
+    /^app: left as it is: it did not stay up with this version before/m,
+  )
+  assert.equal((await lab.forerun('update', 'app')).status, 1)
+  await push(3)
+  await lab.must('update', '--all')
+  assert.equal(await version(), '3\n')
 })
 
 test('a container on a tree of its own is updated by its values, and leaves the tree whole', async () => {

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../errors.ts'
+import type { UpdateCheck } from '../../operations/containers/check-updates.ts'
 import type { HostFileView } from '../../operations/containers/host-files.ts'
 import type { UpdateRequest, UpdateResult } from '../../operations/containers/update.ts'
 import { acceptPower } from '../accept-power.ts'
 import { shortDigest } from '../output/event-line.ts'
 import { printable } from '../output/printable.ts'
+import { formatSize } from '../output/size.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
 import { collect, withSourceOptions } from './options.ts'
 
@@ -12,7 +14,11 @@ interface Options extends Omit<UpdateRequest, 'noStart' | 'acceptPower'> {
   all?: boolean
   start: boolean
   acceptPrivileges?: boolean
+  check?: boolean
 }
+
+/** The exit status of `--check` when there is something newer, as dnf(8) has it. */
+const available = 100
 
 /** `update`, and `containers update`. @param path the words before the name, for the examples. */
 export function updateCommand(session: Session, path: string): Command {
@@ -35,15 +41,20 @@ export function updateCommand(session: Session, path: string): Command {
       'have systemd hand this file to the service at each start; the value is where it lies then',
       collect,
     )
+    .option('--check', 'tell what registries have that is newer, and change nothing; the exit status is 100 then')
     .option('--no-start', 'leave the service stopped')
     .option('--accept-privileges', 'take new host files that give power over the host, without a question')
   return withSourceOptions(update).action(async (names: string[], options: Options) => {
     checkWords(names, options)
+    if (options.check === true) {
+      await check(names, { session, options })
+      return
+    }
     await perform(
       session,
       async (context) => {
         const { updateContainers } = await import('../../operations/containers/update.ts')
-        const { all: _, start, acceptPrivileges: accepted = false, ...request } = options
+        const { all: _, check: __, start, acceptPrivileges: accepted = false, ...request } = options
         const asked = (files: readonly HostFileView[]) => acceptPower(files, { accepted, session, context })
         const results = await updateContainers(names, { ...request, noStart: !start, acceptPower: asked }, context)
         if (results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
@@ -54,7 +65,41 @@ export function updateCommand(session: Session, path: string): Command {
   })
 }
 
-function checkWords(names: readonly string[], { all = false, rebase }: Options): void {
+async function check(
+  names: readonly string[],
+  { session, options }: { session: Session; options: Options },
+): Promise<void> {
+  await perform(
+    session,
+    async (context) => {
+      const { checkUpdates } = await import('../../operations/containers/check-updates.ts')
+      const checks = await checkUpdates(names, options, context)
+      if (checks.some(({ outcome }) => outcome === 'available')) process.exitCode = available
+      return checks
+    },
+    (checks) => checks.map(describeCheck).join('\n'),
+  )
+}
+
+function describeCheck(found: UpdateCheck): string {
+  switch (found.outcome) {
+    case 'current':
+      return `${found.name}: Latest version already installed.`
+    case 'available':
+      return `${found.name}: ${shortDigest(found.from)} can become ${shortDigest(found.to)} (${formatSize(found.fetch)} to fetch)`
+    case 'unknown':
+      return `${found.name}: not known: ${printable(found.reason)}`
+  }
+}
+
+function checkWords(names: readonly string[], options: Options): void {
+  const { all = false, rebase, check: isCheck = false } = options
+  const changing = [rebase, options.set, options.setFile, options.setCredential].some((value) => value !== undefined)
+  if (isCheck && (changing || !options.start)) {
+    throw new ForerunError('usage', '--check changes nothing', {
+      hint: 'Leave out the options that say what to change.',
+    })
+  }
   if (names.length > 0 === all) {
     throw new ForerunError('usage', all ? '--all and names at once' : 'no container is named', {
       hint: 'Name containers, or say --all for all of them.',
@@ -72,6 +117,8 @@ function describe(result: UpdateResult): string {
   switch (result.outcome) {
     case 'current':
       return `${name}: Latest version already installed.`
+    case 'left':
+      return `${name}: left as it is: ${printable(result.reason)}`
     case 'failed':
       return [
         `${name}: failed: ${printable(result.reason)}`,

@@ -8,7 +8,7 @@ import { parsePlatform, runsOn } from '../../image/platform.ts'
 import { formatReference } from '../../image/reference.ts'
 import type { DeploymentInfo } from '../../store/deployment.ts'
 import { findImages, openImage, type WholeImage, wholeImage } from '../../store/image.ts'
-import { readImageIndex } from '../../store/image-index.ts'
+import { type ImageRecord, readImageIndex } from '../../store/image-index.ts'
 import { objectPath } from '../../store/object.ts'
 import { scanTree } from '../../store/scan-tree.ts'
 import { pathBytes } from '../../tree/entry.ts'
@@ -59,14 +59,16 @@ export async function newestImage(wanted: Wanted, context: Context): Promise<Ins
 }
 
 /** The very image that a deployment is of; undefined when the store does not have it whole any more. */
-export function deployedImage(
-  { image: name, forerun }: DeploymentInfo,
-  context: Context,
-): InstallableImage | undefined {
+export function deployedImage(info: DeploymentInfo, context: Context): InstallableImage | undefined {
   const { store } = context.paths
-  const record = readImageIndex(store).find(({ manifest }) => manifest === forerun.manifest)
+  const record = deployedRecord(info, store)
   const image = record && wholeImage(store, record)
-  return record && image && installable({ record: { ...record, name }, image }, context)
+  return record && image && installable({ record: { ...record, name: info.image }, image }, context)
+}
+
+/** What the store knows of the image of a deployment. */
+export function deployedRecord({ forerun }: DeploymentInfo, store: string): ImageRecord | undefined {
+  return readImageIndex(store).find(({ manifest }) => manifest === forerun.manifest)
 }
 
 /** As `installableImage`; undefined when it has to be pulled. */

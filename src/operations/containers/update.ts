@@ -1,13 +1,20 @@
 import { ForerunError } from '../../errors.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { parseLocation } from '../../image/location.ts'
-import { type Deployment, keptRoot, nextFolder, readDeployments } from '../../store/deployment.ts'
+import {
+  type Deployment,
+  keptRoot,
+  nextFolder,
+  readDeployments,
+  refusedManifests,
+  rememberRefused,
+} from '../../store/deployment.ts'
 import { readImageIndex } from '../../store/image-index.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
-import { registryNames } from '../lookup/registry-names.ts'
+import { recordPlatform, registryNames } from '../lookup/registry-names.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { singleDeparture } from './departure.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
@@ -15,7 +22,13 @@ import { arrivalOf, type DeploymentPlan, planDeployment } from './deployment-pla
 import { type GivenValues, givenValues, updatedValues } from './given-values.ts'
 import { type HostFileView, hostFileViews } from './host-files.ts'
 import { hostView, viewWithout } from './host-view.ts'
-import { deployedImage, type InstallableImage, newestImage, storedInstallableImage } from './installable-image.ts'
+import {
+  deployedImage,
+  deployedRecord,
+  type InstallableImage,
+  newestImage,
+  storedInstallableImage,
+} from './installable-image.ts'
 import { lockedImage } from './locked-image.ts'
 import { placedFiles } from './placed-files.ts'
 import { findRuntime } from './runtime.ts'
@@ -49,6 +62,8 @@ export type UpdateResult = { readonly name: string } & (
       readonly kept: readonly string[]
     }
   | { readonly outcome: 'current'; readonly image: string; readonly to: string }
+  /** With all containers: it did not stay up with this version before. */
+  | { readonly outcome: 'left'; readonly image: string; readonly to: string; readonly reason: string }
   | { readonly outcome: 'failed'; readonly code: string; readonly reason: string; readonly details: readonly string[] }
 )
 
@@ -71,7 +86,7 @@ export async function updateContainers(
   const results: UpdateResult[] = []
   for (const name of new Set(wanted)) {
     try {
-      results.push(await updateContainer(name, { ...request, given }, context))
+      results.push(await updateContainer(name, { ...request, given, isAsked: names.length > 0 }, context))
     } catch (error) {
       if (names.length === 1 || !(error instanceof ForerunError) || error.code === 'interrupted') throw error
       const { code, message, details } = error
@@ -81,7 +96,11 @@ export async function updateContainers(
   return results
 }
 
-type ParsedUpdate = UpdateRequest & { readonly given: GivenValues }
+interface ParsedUpdate extends UpdateRequest {
+  readonly given: GivenValues
+  /** By its name, and not with all. */
+  readonly isAsked: boolean
+}
 
 async function updateContainer(name: string, request: ParsedUpdate, context: Context): Promise<UpdateResult> {
   const title = `update ${name}`
@@ -92,6 +111,10 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
   const wish = wishOf(before, request, context)
   const bundle = deploymentBundle(image, wish)
   if (isCurrent(before, image, bundle.values)) return { name, outcome: 'current', image: image.name, to: image.id }
+  if (!request.isAsked && refusedManifests(before).includes(image.manifest)) {
+    const reason = `it did not stay up with this version before; to try it again: forerun update ${name}`
+    return { name, outcome: 'left', image: image.name, to: image.id, reason }
+  }
   for (const message of bundle.notices) context.emit({ type: 'notice', message })
   const from = await singleDeparture(before, context)
   const checkout = planCheckout(bundle, { ...wish, image }, context)
@@ -111,11 +134,16 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
   const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: running })
   const transition = transitionChanges({ from, to }, view)
   tellKept(transition, context)
-  await applyChanges({ title, containers: [name] }, transition.changes, {
-    journal: context.paths.journal,
-    host: changeHost(context),
-    signal: context.signal,
-  })
+  try {
+    await applyChanges({ title, containers: [name] }, transition.changes, {
+      journal: context.paths.journal,
+      host: changeHost(context),
+      signal: context.signal,
+    })
+  } catch (error) {
+    if (error instanceof ForerunError && error.code === 'systemd') rememberRefused(before, image.manifest)
+    throw error
+  }
   const { kept } = transition
   return { name, outcome: 'updated', image: image.name, from: before.info.revision, to: image.id, running, kept }
 }
@@ -125,13 +153,19 @@ function imageFinder({ info }: Deployment, request: ParsedUpdate, context: Conte
   const { given, rebase } = request
   const location = parseLocation(rebase ?? info.image)
   const rootfs = info.remote ?? undefined
-  const wanted = { location, rootfs, sourceOptions: request }
+  const wanted = { location, rootfs, sourceOptions: { ...deployedPlatform(info, context), ...request } }
   const isOfValuesOnly = rebase === undefined && given.assignments.size + given.credentials.size > 0
   const fetched = (): Promise<InstallableImage> => newestImage(wanted, context)
   const stored = (): Promise<InstallableImage | undefined> => storedInstallableImage(wanted, context)
   if (isOfValuesOnly) return { stored: async () => (await stored()) ?? deployedImage(info, context), fetched }
   if (rootfs !== undefined || rebase !== undefined || !isOfRegistry(info.image, context)) return { stored, fetched }
   return { stored: async () => undefined, fetched }
+}
+
+/** An image that was chosen for another platform than this host's stays one for that. */
+function deployedPlatform(info: Deployment['info'], { paths }: Context): Pick<SourceOptions, 'platform'> {
+  const record = deployedRecord(info, paths.store)
+  return record === undefined ? {} : recordPlatform(record, paths.store)
 }
 
 /** Whether a registry may have something newer under a name. */

@@ -1,11 +1,10 @@
 import { ForerunError } from '../../errors.ts'
 import { parseLocation } from '../../image/location.ts'
-import { openImage } from '../../store/image.ts'
-import { type ImageRecord, readImageIndex } from '../../store/image-index.ts'
+import { readImageIndex } from '../../store/image-index.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockStore } from '../lock-host.ts'
 import { namedImage } from '../lookup/named-image.ts'
-import { registryNames, samePlatform } from '../lookup/registry-names.ts'
+import { recordPlatform, registryNames } from '../lookup/registry-names.ts'
 import { pullImage } from '../transfer/pull.ts'
 
 /** What became of one name. Digests are those of manifests. */
@@ -60,22 +59,16 @@ async function updateName(name: string, options: SourceOptions, context: Context
     return { name, outcome: 'left', reason: left }
   }
   try {
-    const pulled = await pullImage(parseLocation(name), { ...platformOf(record, context), ...options }, context)
+    const pulled = await pullImage(
+      parseLocation(name),
+      { ...recordPlatform(record, context.paths.store), ...options },
+      context,
+    )
     const from = record.manifest
     const to = pulled.record.manifest
     return from === to ? { name, outcome: 'current', from } : { name, outcome: 'updated', from, to }
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
     return { name, outcome: 'failed', code: error.code, reason: error.message }
-  }
-}
-
-/** Of an image whose configuration is damaged nothing is known; pulling mends it. */
-function platformOf(record: ImageRecord, { paths }: Context): Pick<SourceOptions, 'platform'> {
-  try {
-    return samePlatform(openImage(paths.store, record).configuration)
-  } catch (error) {
-    if (error instanceof ForerunError && error.code === 'store') return {}
-    throw error
   }
 }

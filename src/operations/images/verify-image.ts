@@ -87,18 +87,23 @@ async function registryState(
   const asked = candidates.find(({ left }) => left === undefined)
   if (asked === undefined) return { state: 'unknown', reason: candidates[0]?.left ?? 'it has no name' }
   try {
-    return await compare(record, asked.name, { options, context })
+    return await compareWithRegistry(record, asked.name, { options, context })
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
     return { state: 'unknown', reason: error.message }
   }
 }
 
-async function compare(
+/**
+ * Compares a stored image with what its registry has under a name, without fetching more than what says so.
+ *
+ * @throws ForerunError when the registry cannot be asked.
+ */
+export async function compareWithRegistry(
   record: ImageRecord,
   name: string,
   { options, context }: { options: SourceOptions; context: Context },
-): Promise<RegistryState> {
+): Promise<Exclude<RegistryState, { state: 'unknown' }>> {
   await using found = await findImage(parseLocation(name), { ...options, judged: false }, context)
   const { digest, manifest, configuration } = found.image
   if (digest === record.manifest) return { state: 'current' }

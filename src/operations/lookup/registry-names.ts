@@ -1,6 +1,8 @@
+import { ForerunError } from '../../errors.ts'
 import type { ImageConfiguration } from '../../image/configuration.ts'
 import { formatPlatform, hostPlatform } from '../../image/platform.ts'
 import { parseReference } from '../../image/reference.ts'
+import { openImage } from '../../store/image.ts'
 import type { ImageRecord } from '../../store/image-index.ts'
 import type { SourceOptions } from '../context.ts'
 
@@ -25,4 +27,14 @@ export function samePlatform(configuration: ImageConfiguration): Pick<SourceOpti
   const { os, architecture } = configuration
   const isOfHost = architecture === '' || os === '' || architecture === hostPlatform().architecture
   return isOfHost ? {} : { platform: formatPlatform(configuration) }
+}
+
+/** As `samePlatform`; none for an image whose configuration is damaged, which pulling mends. */
+export function recordPlatform(record: ImageRecord, store: string): Pick<SourceOptions, 'platform'> {
+  try {
+    return samePlatform(openImage(store, record).configuration)
+  } catch (error) {
+    if (error instanceof ForerunError && error.code === 'store') return {}
+    throw error
+  }
 }

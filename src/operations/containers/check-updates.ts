@@ -1,0 +1,57 @@
+import { ForerunError } from '../../errors.ts'
+import { type Deployment, readDeployments } from '../../store/deployment.ts'
+import type { Context, SourceOptions } from '../context.ts'
+import { compareWithRegistry } from '../images/verify-image.ts'
+import { recordPlatform, registryNames } from '../lookup/registry-names.ts'
+import { deployedRecord } from './installable-image.ts'
+import { requireDeployment } from './service.ts'
+
+/** Whether there is something newer for a container. Digests are those of manifests. */
+export type UpdateCheck = { readonly name: string; readonly image: string; readonly from: string } & (
+  | { readonly outcome: 'current' }
+  /** `fetch`: bytes that would have to be transferred. */
+  | { readonly outcome: 'available'; readonly to: string; readonly fetch: number }
+  /** The registry could not be asked, or there is none. */
+  | { readonly outcome: 'unknown'; readonly reason: string }
+)
+
+/**
+ * Asks registries what an update would go to; changes nothing.
+ *
+ * @param names all containers when there are none.
+ * @throws ForerunError `container-not-found`, `interrupted`.
+ */
+export async function checkUpdates(
+  names: readonly string[],
+  options: SourceOptions,
+  context: Context,
+): Promise<UpdateCheck[]> {
+  const deployments =
+    names.length === 0
+      ? readDeployments(context.paths.containers)
+      : [...new Set(names)].map((name) => requireDeployment(name, context))
+  const checks: UpdateCheck[] = []
+  for (const deployment of deployments) checks.push(await checkUpdate(deployment, options, context))
+  return checks
+}
+
+async function checkUpdate({ name, info }: Deployment, options: SourceOptions, context: Context): Promise<UpdateCheck> {
+  const { store } = context.paths
+  const about = { name, image: info.image, from: info.forerun.manifest }
+  const unknown = (reason: string): UpdateCheck => ({ ...about, outcome: 'unknown', reason })
+  if (info.remote !== null) return unknown(`its root is '${info.remote}'`)
+  const record = deployedRecord(info, store)
+  if (record === undefined) return unknown('the store does not have its image any more')
+  const left = registryNames(record).find((each) => each.name === info.image)?.left
+  if (left !== undefined) return unknown(left)
+  try {
+    const all = { ...recordPlatform(record, store), ...options }
+    const found = await compareWithRegistry(record, info.image, { options: all, context })
+    if (found.state === 'current') return { ...about, outcome: 'current' }
+    const fetch = found.layers.reduce((sum, { size }) => sum + size, 0)
+    return { ...about, outcome: 'available', to: found.manifest, fetch }
+  } catch (error) {
+    if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
+    return unknown(error.message)
+  }
+}
