@@ -154,7 +154,7 @@ test('noContainerService installs the files alone: no unit, no root file system'
   const { stdout } = await lab.must('install', '--now', image)
   assert.match(stdout, /^Installed the files of .* as files-only\.$/m)
   assert.deepEqual(signed(changesSince(untouched, lab)), ['+ /srv/only'])
-  assert.equal(await lab.shell('ls /var/lib/forerun/containers/files-only/'), 'info')
+  assert.equal(await lab.shell('ls /var/lib/forerun/containers/files-only/'), 'info\nplaced')
   const { json } = await lab.must<{ state: string }[]>('containers', 'list', '--all', '--json')
   assert.deepEqual(
     json.map(({ state }) => state),

@@ -123,7 +123,7 @@ export async function freshArchive(): Promise<string> {
   const younger = await Promise.all(['src', 'templates', 'packaging'].map((name) => youngest(join(root, name))))
   if (made !== undefined && made.mtimeMs > Math.max(...younger)) return path
   await buildBundle()
-  return makeArchive(architecture)
+  return await makeArchive(architecture)
 }
 
 /** When the last of the files below a folder was written, in milliseconds since 1970. */

@@ -212,6 +212,7 @@ for (const [what, script, service] of broken) {
     assert.equal(status, 1)
     assert.match(stderr, /^forerun: /m)
     assert.match(stderr, /^ {4}last words$/m)
+    assert.match(stderr, /^app was put back to .*, and runs as before$/m)
     assert.deepEqual([await version(), await slot()], ['1\n', 'app.0'])
     assert.equal(await lab.shell('systemctl is-active app needs'), 'active\nactive')
     assert.deepEqual(

@@ -4,8 +4,8 @@ import type { ContainerRow, OtherDeployment } from '../../operations/containers/
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
-import { containerDiffCommand } from './container-diff.ts'
-import { containerInfoCommand } from './container-info.ts'
+import { diffCommand } from './containers/diff.ts'
+import { infoCommand } from './containers/info.ts'
 import { type ListOptions, matches, withListOptions } from './options.ts'
 import { rollbackCommand } from './rollback.ts'
 import { updateCommand } from './update.ts'
@@ -16,8 +16,8 @@ export function containersCommand(session: Session): Command {
     examples: ['forerun containers list --all', 'forerun containers update etcd', 'forerun containers delete etcd'],
   })
     .addCommand(listCommand(session))
-    .addCommand(containerInfoCommand(session))
-    .addCommand(containerDiffCommand(session))
+    .addCommand(infoCommand(session))
+    .addCommand(diffCommand(session))
     .addCommand(updateCommand(session, 'forerun containers'))
     .addCommand(rollbackCommand(session, 'forerun containers'))
     .addCommand(deleteCommand(session))

@@ -7,7 +7,7 @@ import { acceptPower } from '../accept-power.ts'
 import { hostFileLine } from '../output/host-file-line.ts'
 import { printable, printableText } from '../output/printable.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { collect, withPlatformOption, withSourceOptions } from './options.ts'
+import { withPlatformOption, withSourceOptions, withValueOptions } from './options.ts'
 
 interface Options extends SourceOptions {
   name?: string
@@ -26,7 +26,7 @@ interface Options extends SourceOptions {
 }
 
 export function installCommand(session: Session): Command {
-  const installing = resultCommand('install', {
+  const described = resultCommand('install', {
     summary: 'install an image as a systemd service that starts at the next boot',
     examples: [
       'forerun install --system registry.example.com/etcd:3.5',
@@ -40,13 +40,7 @@ export function installCommand(session: Session): Command {
       '--name <NAME>',
       "name of the container and its unit (default: the last part of IMAGE, with its tag unless that is 'latest')",
     )
-    .option('--set <KEY=VALUE>', 'give a template variable a value; may be repeated', collect)
-    .option('--set-file <KEY=FILE>', 'the same with the content of a file, which is kept secret', collect)
-    .option(
-      '--set-credential <KEY=FILE>',
-      'have systemd hand this file to the service at each start; the value is where it lies then',
-      collect,
-    )
+  const installing = withValueOptions(described, 'give a template variable a value')
     .option('--runtime <PATH>', 'the OCI runtime (default: that of the settings, else runc)')
     .option('--rootfs <DIR>', 'use the file system at DIR/rootfs or DIR, and make no checkout')
     .addOption(

@@ -8,7 +8,7 @@ import { shortDigest } from '../output/event-line.ts'
 import { printable } from '../output/printable.ts'
 import { formatSize } from '../output/size.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { collect, withSourceOptions } from './options.ts'
+import { withSourceOptions, withValueOptions } from './options.ts'
 
 interface Options extends Omit<UpdateRequest, 'noStart' | 'acceptPower'> {
   all?: boolean
@@ -34,16 +34,10 @@ export function updateCommand(session: Session, path: string): Command {
     .argument('[NAME...]', 'names of containers')
     .option('-a, --all', 'all containers')
     .option('--rebase <IMAGE>', 'go to this image')
-    .option('--set <KEY=VALUE>', 'give a template variable another value; may be repeated', collect)
-    .option('--set-file <KEY=FILE>', 'the same with the content of a file, which is kept secret', collect)
-    .option(
-      '--set-credential <KEY=FILE>',
-      'have systemd hand this file to the service at each start; the value is where it lies then',
-      collect,
-    )
     .option('--check', 'tell what registries have that is newer, and change nothing; the exit status is 100 then')
     .option('--no-start', 'leave the service stopped')
     .option('--accept-privileges', 'take new host files that give power over the host, without a question')
+  withValueOptions(update, 'give a template variable another value')
   return withSourceOptions(update).action(async (names: string[], options: Options) => {
     checkWords(names, options)
     if (options.check === true) {

@@ -1,10 +1,12 @@
 import { ForerunError } from '../../errors.ts'
+import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { parseLocation } from '../../image/location.ts'
 import {
   type Deployment,
   keptRoot,
   nextFolder,
+  readDeployment,
   readDeployments,
   refusedManifests,
   rememberRefused,
@@ -141,11 +143,22 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
       signal: context.signal,
     })
   } catch (error) {
-    if (error instanceof ForerunError && error.code === 'systemd') rememberRefused(before, image.manifest)
+    if (error instanceof ForerunError && error.code === 'systemd') {
+      rememberRefused(before, image.manifest)
+      await tellPutBack(before, context)
+    }
     throw error
   }
   const { kept } = transition
   return { name, outcome: 'updated', image: image.name, from: before.info.revision, to: image.id, running, kept }
+}
+
+/** Whether undoing has brought back what was there: what it could not do it has told itself. */
+async function tellPutBack({ name, folder, info }: Deployment, { paths, manager, emit }: Context): Promise<void> {
+  if (readDeployment(paths.containers, name)?.folder !== folder) return
+  const { activeState } = await (await manager()).status(unitName(name))
+  const state = activeState === 'active' ? 'runs as before' : `is ${activeState}`
+  emit({ type: 'notice', message: `${name} was put back to ${info.image} (${info.revision}), and ${state}` })
 }
 
 /** Where the image comes from: for other values alone it is the one that is stored. */

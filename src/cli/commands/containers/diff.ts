@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
-import type { FileDifference } from '../../operations/containers/diff-container.ts'
-import { printable, printableText } from '../output/printable.ts'
-import { perform, resultCommand, type Session } from '../session.ts'
+import type { FileDifference } from '../../../operations/containers/diff-container.ts'
+import { printable, printableText } from '../../output/printable.ts'
+import { perform, resultCommand, type Session } from '../../session.ts'
 
-export function containerDiffCommand(session: Session): Command {
+export function diffCommand(session: Session): Command {
   return resultCommand('diff', {
     summary: 'print what was changed of the files that a container put on the host',
     examples: ['forerun containers diff etcd'],
@@ -13,7 +13,7 @@ export function containerDiffCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { diffContainer } = await import('../../operations/containers/diff-container.ts')
+          const { diffContainer } = await import('../../../operations/containers/diff-container.ts')
           return diffContainer(name, context)
         },
         (differences) => differences.map(describe).join('\n'),

@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
-import type { ContainerInspection } from '../../operations/containers/inspect-container.ts'
-import { age } from '../output/age.ts'
-import { printable } from '../output/printable.ts'
-import { formatTable } from '../output/table.ts'
-import { perform, resultCommand, type Session } from '../session.ts'
+import type { ContainerInspection } from '../../../operations/containers/inspect-container.ts'
+import { age } from '../../output/age.ts'
+import { printable } from '../../output/printable.ts'
+import { formatTable } from '../../output/table.ts'
+import { perform, resultCommand, type Session } from '../../session.ts'
 
-export function containerInfoCommand(session: Session): Command {
+export function infoCommand(session: Session): Command {
   return resultCommand('info', {
     summary: 'print all of a container: image, state, deployments, values, and the files that it put on the host',
     examples: ['forerun containers info etcd', 'forerun containers info --json etcd'],
@@ -15,7 +15,7 @@ export function containerInfoCommand(session: Session): Command {
       perform(
         session,
         async (context) => {
-          const { inspectContainer } = await import('../../operations/containers/inspect-container.ts')
+          const { inspectContainer } = await import('../../../operations/containers/inspect-container.ts')
           return inspectContainer(name, context)
         },
         describe,
