@@ -1,3 +1,4 @@
+import { processEnd } from '../host/process-end.ts'
 import { printError } from './output/error.ts'
 import { runProgram } from './program.ts'
 
@@ -17,9 +18,14 @@ async function main(): Promise<void> {
   const isFault = status === 0 && lost !== undefined && lost.code !== 'EPIPE'
   const ended = isFault ? printError(lost, { json: false, debug: false }) : status
   await Promise.all([process.stdout, process.stderr].map(written))
-  const { exitAtOnce } = await import('../host/system-calls.ts')
-  exitAtOnce(ended)
+  processEnd.atOnce?.(ended)
+  // What has only read, and needed no system calls of its own, leaves the end to Node.
+  process.exitCode = ended
+  setTimeout(() => process.exit(), longestEnd).unref()
 }
+
+/** Milliseconds: should something keep Node running, an end that may hang is better than none. */
+const longestEnd = 5_000
 
 /** Resolves when all that was written to the stream has left the process, or can no longer leave it. */
 function written(stream: NodeJS.WriteStream): Promise<void> {

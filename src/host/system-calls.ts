@@ -1,6 +1,7 @@
 import { constants, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
+import { processEnd } from './process-end.ts'
 
 /**
  * The system calls that Node has no binding for. Paths are bytes without a terminating NUL. Each function throws a
@@ -131,7 +132,7 @@ export function trimMemory(): void {
  * again, so that one that comes then would make a finished command look interrupted; and it waits for the threads in which V8
  * compiles, which now and then wait for the main thread.
  */
-export function exitAtOnce(status: number): void {
+function exitAtOnce(status: number): void {
   calls()._exit(status)
 }
 
@@ -178,7 +179,10 @@ type LibcCalls = ReturnType<typeof loadLibc>
 let loaded: LibcCalls | undefined
 
 function calls(): LibcCalls {
-  loaded ??= loadLibc()
+  if (loaded === undefined) {
+    loaded = loadLibc()
+    processEnd.atOnce = exitAtOnce
+  }
   return loaded
 }
 

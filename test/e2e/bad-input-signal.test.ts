@@ -79,18 +79,18 @@ for (const verb of ['install', 'uninstall'] as const) {
   })
 }
 
-test('a signal that comes when a command has printed its result does not change its status', async () => {
-  const list = ['forerun', 'containers', 'list', '--json']
+test('a signal that comes when a command that changes things has printed its result does not change its status', async () => {
+  const prune = ['forerun', 'images', 'prune', '--json']
   const start = performance.now()
-  await lab.host.exec(list)
+  await lab.host.exec(prune)
   const duration = (performance.now() - start) / 1000
   let printed = 0
   for (let round = 0; round < 60; round++) {
     // From the middle of its run to shortly after its end.
     const moment = (duration * (0.5 + (0.6 * round) / 60)).toFixed(3)
-    const argv = ['timeout', '--preserve-status', '-s', 'HUP', moment, ...list]
+    const argv = ['timeout', '--preserve-status', '-s', 'HUP', moment, ...prune]
     const result = await lab.host.exec(argv, { check: false })
-    if (result.stdout === '') continue
+    if (result.stdout === '' || result.stdout.includes('interrupted')) continue
     printed++
     assert.equal(result.status, 0, `after ${moment} s`)
   }

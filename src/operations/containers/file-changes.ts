@@ -39,9 +39,10 @@ export function fileChanges(from: Placing<PlacedFile>, to: Placing<PlannedFile>,
   )
   const isModified = (file: PlacedFile): boolean =>
     file.kind !== 'directory' && hasContent(file) && view.checksum(file.path) !== placedChecksum(file)
-  const modified = to.files.flatMap((file) => {
+  const modified = to.files.filter((file) => {
     const was = before.get(file.path)
-    return was !== undefined && view.kind(file.path) !== undefined && isModified(was) ? [file] : []
+    // Somebody may have made of it just what it is to be.
+    return was !== undefined && view.kind(file.path) !== undefined && isModified(was) && isModified(file)
   })
   const stays = (file: PlacedFile): boolean => file.role === 'host' && isModified(file)
   const isWanted = enabledLinks(from.files, view)

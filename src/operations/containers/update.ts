@@ -143,22 +143,30 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
       signal: context.signal,
     })
   } catch (error) {
-    if (error instanceof ForerunError && error.code === 'systemd') {
-      rememberRefused(before, image.manifest)
-      await tellPutBack(before, context)
-    }
+    if (error instanceof ForerunError && error.code === 'systemd') await concludeFailure(before, image, context)
     throw error
   }
   const { kept } = transition
   return { name, outcome: 'updated', image: image.name, from: before.info.revision, to: image.id, running, kept }
 }
 
-/** Whether undoing has brought back what was there: what it could not do it has told itself. */
-async function tellPutBack({ name, folder, info }: Deployment, { paths, manager, emit }: Context): Promise<void> {
-  if (readDeployment(paths.containers, name)?.folder !== folder) return
-  const { activeState } = await (await manager()).status(unitName(name))
-  const state = activeState === 'active' ? 'runs as before' : `is ${activeState}`
-  emit({ type: 'notice', message: `${name} was put back to ${info.image} (${info.revision}), and ${state}` })
+/**
+ * Remembers the version that did not stay up, and tells that the one before is back: what undoing could not do it has told
+ * itself. A disk that is full or a bus that is gone must not hide why the update failed.
+ */
+async function concludeFailure(before: Deployment, image: InstallableImage, context: Context): Promise<void> {
+  const { name, folder, info } = before
+  const { paths, emit } = context
+  try {
+    rememberRefused(before, image.manifest)
+    if (readDeployment(paths.containers, name)?.folder !== folder) return
+    const { activeState } = await (await context.manager()).status(unitName(name))
+    const state = activeState === 'active' ? 'runs as before' : `is ${activeState}`
+    emit({ type: 'notice', message: `${name} was put back to ${info.image} (${info.revision}), and ${state}` })
+  } catch (error) {
+    if (!(error instanceof ForerunError) && (error as NodeJS.ErrnoException).syscall === undefined) throw error
+    emit({ type: 'notice', message: `${name}: ${(error as Error).message}` })
+  }
 }
 
 /** Where the image comes from: for other values alone it is the one that is stored. */

@@ -176,6 +176,13 @@ describe('the changes from one deployment to the next', () => {
     )
   })
 
+  it('keep nothing back where somebody has made of a file what it is to be', () => {
+    const host = hostInMemory({ ...onHost(placedBy(0)), '/etc/etcd/conf': 'conf 1' })
+    const { changes, kept } = transitionChanges({ from: from(), to: to() }, host)
+    assert.deepEqual(kept, [])
+    assert.deepEqual(touching(changes, '/etc/etcd/conf'), [written('replace-file', '/etc/etcd/conf', 'conf 1')])
+  })
+
   it('do not enable a unit again that an administrator has disabled, and make again what somebody has removed', () => {
     const { [wants]: _, '/etc/etcd/same': __, ...present } = onHost(placedBy(0))
     const { changes } = transitionChanges({ from: from(), to: to() }, hostInMemory(present))
