@@ -342,6 +342,24 @@ test('a version that did not stay up is passed over by --all, until it is asked 
   assert.equal(await version(), '3\n')
 })
 
+test('power over the host that a new version takes wants a yes, and what was accepted before does not', async () => {
+  const withRule = (rule: string): Exports => ({ ...serviceExports(loop), hostfs: { '/etc/sudoers.d/app': rule } })
+  await lab.shell('printf "[install]\\naccept-privileges = no\\n" >/etc/forerun/forerun.conf.d/power.conf')
+  await lab.must('install', '--accept-privileges', await push(1, withRule('alice ALL = /bin/true\n')))
+  await push(2, withRule('alice ALL = /bin/true\n'))
+  const same = await lab.must('update', 'app')
+  assert.doesNotMatch(same.stderr, /power over the host/)
+  await push(3, withRule('alice ALL = ALL\n'))
+  const before = lab.files()
+  const more = await lab.forerun('update', 'app')
+  assert.equal(more.status, 1)
+  assert.match(more.stderr, /^This image gets power over the host by these files:\n.*\/etc\/sudoers\.d\/app/m)
+  assert.deepEqual(changesSince(before, lab), [])
+  await lab.must('update', '--accept-privileges', 'app')
+  assert.equal(await lab.shell('cat /etc/sudoers.d/app'), 'alice ALL = ALL')
+  await lab.shell('rm /etc/forerun/forerun.conf.d/power.conf')
+})
+
 test('a container on a tree of its own is updated by its values, and leaves the tree whole', async () => {
   const exports: Exports = {
     ...serviceExports(loop, { env: ['WORD=$WORD'] }),

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { hostPower, tmpfilesPower } from '../../bundle/host-power.ts'
-import type { PlannedFile } from './plan-files.ts'
+import type { PlacedFile } from '../../host/placed-file.ts'
 
 /** A file of the image on the host, as an administrator has to see it. */
 export interface HostFileView {
@@ -20,7 +20,7 @@ export interface HostFileView {
 
 /** The host files of a plan; directories and tmpfiles lines only where they give power over the host. */
 export function hostFileViews(
-  files: readonly PlannedFile[],
+  files: readonly PlacedFile[],
   options: { unit: string; tmpfiles: string | undefined },
 ): HostFileView[] {
   const views = files.filter(({ role }) => role === 'host').map((file) => hostFileView(file, options.unit))
@@ -30,7 +30,7 @@ export function hostFileViews(
   return [...views.filter(({ kind, power }) => kind !== 'directory' || power.length > 0), ...lines]
 }
 
-function hostFileView(file: PlannedFile, unit: string): HostFileView {
+function hostFileView(file: PlacedFile, unit: string): HostFileView {
   const { path, kind, uid, gid } = file
   const mode = kind === 'symlink' ? undefined : file.mode
   const places = [...new Set([path, realPlace(path)])]

@@ -2,15 +2,19 @@ import type { Context } from '../context.ts'
 import { lockStore } from '../lock-host.ts'
 import type { InstallableImage } from './installable-image.ts'
 
+export interface ImageFinder {
+  /** undefined where it has to be fetched. */
+  stored(): Promise<InstallableImage | undefined>
+  fetched(): Promise<InstallableImage>
+}
+
 /**
  * An image, and the store locked so that it stays: shared with others where it is stored already, and by itself for as long as
  * it is fetched.
- *
- * @param find.stored undefined where it has to be fetched.
  */
 export async function lockedImage(
   title: string,
-  find: { stored: () => Promise<InstallableImage | undefined>; fetched: () => Promise<InstallableImage> },
+  find: ImageFinder,
   context: Context,
 ): Promise<{ image: InstallableImage } & Disposable> {
   const shared = await lockStore(title, 'shared', context)

@@ -1,7 +1,5 @@
 import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
-import type { PlacedFile } from '../../host/placed-file.ts'
-import { parseLocation } from '../../image/location.ts'
 import {
   type Deployment,
   keptRoot,
@@ -11,33 +9,26 @@ import {
   refusedManifests,
   rememberRefused,
 } from '../../store/deployment.ts'
-import { readImageIndex } from '../../store/image-index.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
-import { recordPlatform, registryNames } from '../lookup/registry-names.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { singleDeparture } from './departure.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
-import { arrivalOf, type DeploymentPlan, planDeployment } from './deployment-plan.ts'
+import { arrivalOf, planDeployment } from './deployment-plan.ts'
 import { type GivenValues, givenValues, updatedValues } from './given-values.ts'
-import { type HostFileView, hostFileViews } from './host-files.ts'
+import type { HostFileView } from './host-files.ts'
 import { hostView, viewWithout } from './host-view.ts'
-import {
-  deployedImage,
-  deployedRecord,
-  type InstallableImage,
-  newestImage,
-  storedInstallableImage,
-} from './installable-image.ts'
+import type { InstallableImage } from './installable-image.ts'
 import { lockedImage } from './locked-image.ts'
-import { placedFiles } from './placed-files.ts'
+import { newPower } from './new-power.ts'
 import { findRuntime } from './runtime.ts'
 import { requireDeployment } from './service.ts'
 import { stageDeployment } from './stage-deployment.ts'
 import { tellKept } from './tell-kept.ts'
 import { transitionChanges } from './transition.ts'
+import { imageFinder } from './updated-image.ts'
 import { stageVolumes } from './volumes.ts'
 
 export interface UpdateRequest extends SourceOptions {
@@ -127,7 +118,8 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
     view: viewWithout(from.files, view),
     context,
   })
-  await acceptNewPower(plan, before, { request, context })
+  const power = newPower(plan, before, context)
+  if (power.length > 0) await request.acceptPower?.(power)
   await using volumes = await stageVolumes(bundle.service, image, context)
   const takesRoot =
     from.service?.keptRoot !== undefined && keptRoot({ folder: wish.folder, info: plan.info }) !== undefined
@@ -169,34 +161,6 @@ async function concludeFailure(before: Deployment, image: InstallableImage, cont
   }
 }
 
-/** Where the image comes from: for other values alone it is the one that is stored. */
-function imageFinder({ info }: Deployment, request: ParsedUpdate, context: Context) {
-  const { given, rebase } = request
-  const location = parseLocation(rebase ?? info.image)
-  const rootfs = info.remote ?? undefined
-  const wanted = { location, rootfs, sourceOptions: { ...deployedPlatform(info, context), ...request } }
-  const isOfValuesOnly = rebase === undefined && given.assignments.size + given.credentials.size > 0
-  const fetched = (): Promise<InstallableImage> => newestImage(wanted, context)
-  const stored = (): Promise<InstallableImage | undefined> => storedInstallableImage(wanted, context)
-  if (isOfValuesOnly) return { stored: async () => (await stored()) ?? deployedImage(info, context), fetched }
-  if (rootfs !== undefined || rebase !== undefined || !isOfRegistry(info.image, context)) return { stored, fetched }
-  return { stored: async () => undefined, fetched }
-}
-
-/** An image that was chosen for another platform than this host's stays one for that. */
-function deployedPlatform(info: Deployment['info'], { paths }: Context): Pick<SourceOptions, 'platform'> {
-  const record = deployedRecord(info, paths.store)
-  return record === undefined ? {} : recordPlatform(record, paths.store)
-}
-
-/** Whether a registry may have something newer under a name. */
-function isOfRegistry(name: string, { paths, emit }: Context): boolean {
-  const record = readImageIndex(paths.store).find(({ names }) => names.includes(name))
-  const left = record && registryNames(record).find((each) => each.name === name)?.left
-  if (left !== undefined) emit({ type: 'notice', message: `${name} is not looked for in a registry: ${left}` })
-  return left === undefined
-}
-
 /** What was decided for the deployment before stays decided. */
 function wishOf({ name, folder, info }: Deployment, { given }: ParsedUpdate, context: Context): DeploymentWish {
   const { forerun, values, runtime } = info
@@ -218,19 +182,4 @@ function isCurrent({ info }: Deployment, image: InstallableImage, values: Readon
   const names = new Set([...values.keys(), ...Object.keys(info.values)])
   names.delete('DESTDIR')
   return [...names].every((name) => values.get(name) === info.values[name])
-}
-
-async function acceptNewPower(
-  { name, bundle, files }: DeploymentPlan,
-  before: Deployment,
-  { request, context }: { request: UpdateRequest; context: Context },
-): Promise<void> {
-  const had = new Set(placedFiles(before, context.paths).map((file) => `${file.path} ${modeOf(file)}`))
-  const views = hostFileViews(files, { unit: `${name}.service`, tmpfiles: bundle.service?.tmpfiles })
-  const powerful = views.filter((view) => view.power.length > 0 && !had.has(`${view.path} ${modeOf(view)}`))
-  if (powerful.length > 0) await request.acceptPower?.(powerful)
-}
-
-function modeOf(file: PlacedFile | HostFileView): string {
-  return 'mode' in file ? `${file.mode}` : ''
 }
