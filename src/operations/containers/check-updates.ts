@@ -6,7 +6,7 @@ import { recordPlatform, registryNames } from '../lookup/registry-names.ts'
 import { deployedRecord } from './installable-image.ts'
 import { requireDeployment } from './service.ts'
 
-/** Whether there is something newer for a container. Digests are those of manifests. */
+/** Whether there is something newer for a container. `from` and `to` are ids of images. */
 export type UpdateCheck = { readonly name: string; readonly image: string; readonly from: string } & (
   | { readonly outcome: 'current' }
   /** `fetch`: bytes that would have to be transferred. */
@@ -37,7 +37,7 @@ export async function checkUpdates(
 
 async function checkUpdate({ name, info }: Deployment, options: SourceOptions, context: Context): Promise<UpdateCheck> {
   const { store } = context.paths
-  const about = { name, image: info.image, from: info.forerun.manifest }
+  const about = { name, image: info.image, from: info.revision }
   const unknown = (reason: string): UpdateCheck => ({ ...about, outcome: 'unknown', reason })
   if (info.remote !== null) return unknown(`its root is '${info.remote}'`)
   const record = deployedRecord(info, store)
@@ -49,7 +49,7 @@ async function checkUpdate({ name, info }: Deployment, options: SourceOptions, c
     const found = await compareWithRegistry(record, info.image, { options: all, context })
     if (found.state === 'current') return { ...about, outcome: 'current' }
     const fetch = found.layers.reduce((sum, { size }) => sum + size, 0)
-    return { ...about, outcome: 'available', to: found.manifest, fetch }
+    return { ...about, outcome: 'available', to: found.id, fetch }
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
     return unknown(error.message)

@@ -28,6 +28,7 @@ export type RegistryState =
   /** `layers`: of the newer image, those that this one does not have; `size` in bytes as transferred. */
   | {
       readonly state: 'newer'
+      readonly id: string
       readonly manifest: string
       readonly version: Version
       readonly layers: readonly { readonly digest: string; readonly size: number }[]
@@ -113,6 +114,7 @@ export async function compareWithRegistry(
   })
   return {
     state: 'newer',
+    id: manifest.config.digest,
     manifest: digest,
     version: versionOf(configuration, name),
     layers: layers.map((layer) => ({ digest: layer.digest, size: layer.size })),

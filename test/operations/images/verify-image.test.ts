@@ -129,6 +129,7 @@ test('a newer image in the registry is told with the layers that it does not sha
   assert.equal(files, undefined)
   assert.deepEqual(registry, {
     state: 'newer',
+    id: other.imageIds[0],
     manifest: other.digest,
     version: { name: 'example.org/app', version: '2' },
     layers: [],
