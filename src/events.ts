@@ -24,6 +24,8 @@ export type ForerunEvent =
   /** A change to the host: about to be made (its record is on the disk), made, or undone. `index` counts from 0. */
   | { type: 'change'; phase: 'recorded' | 'applied' | 'undone'; index: number; kind: string; subject: string }
   | { type: 'committed' }
+  /** The changes are made; how the service fares decides whether they hold. */
+  | { type: 'on-trial'; operation: string }
   /** What a killed command had left was finished or undone by this one. */
   | { type: 'recovered'; operation: string; outcome: 'finished' | 'undone' }
   /** A further error while a first one was being handled; the first one is what the command ends with. */

@@ -3,6 +3,7 @@ import { serviceTemplate } from '../../templates/service.template.ts'
 import { ForerunError } from '../errors.ts'
 import type { SecurityModules } from '../host/security-modules.ts'
 import type { ImageConfiguration } from '../image/configuration.ts'
+import type { HealthCheck } from '../image/health-check.ts'
 import type { ByteString } from '../tree/entry.ts'
 import { absentSources } from './absent-sources.ts'
 import { refuseNestedSources } from './bind-sources.ts'
@@ -105,6 +106,7 @@ export interface ServiceBundle {
   readonly volumesFolder: string
   /** Whether it is for the user to say that the root is read-only. */
   readonly choosesRoot: boolean
+  readonly healthCheck: HealthCheck | undefined
 }
 
 /**
@@ -170,6 +172,7 @@ export function prepareBundle(input: BundleInput): Bundle {
     volumes,
     volumesFolder: volumesFolder(input.deployment, values),
     choosesRoot: exports.configuration === undefined,
+    healthCheck: exports.manifest.healthCheck ?? input.image.config.healthCheck,
   }
   const readable = readableSecrets(exports.unit, secrets)
   return { ...common, service, notices: [...unused, ...notices, ...unfit, ...absent, ...readable] }

@@ -8,6 +8,7 @@ import { logoutCommand } from './commands/logout.ts'
 import { logsCommand } from './commands/logs.ts'
 import { pullCommand } from './commands/pull.ts'
 import { pushCommand } from './commands/push.ts'
+import { recoverCommand } from './commands/recover.ts'
 import { rollbackCommand } from './commands/rollback.ts'
 import { runCommand } from './commands/run.ts'
 import { stopCommand } from './commands/stop.ts'
@@ -22,7 +23,7 @@ import { version } from './version.ts'
 
 /** Runs a command line (without program and script) to its end. @returns the exit status. */
 export async function runProgram(words: readonly string[], interrupt: AbortSignal): Promise<number> {
-  const session = { interrupt, json: false, debug: false, quiet: false, assumeYes: false }
+  const session = { interrupt, json: false, debug: false, quiet: false, assumeYes: false, lockTimeout: undefined }
   const root = program(session, words)
   prepare(root, session)
   try {
@@ -52,6 +53,7 @@ const commands: Readonly<Record<string, (session: Session) => Command>> = {
   images: imagesCommand,
   verify: verifyCommand,
   storage: storageCommand,
+  recover: recoverCommand,
   trust: trustCommand,
   login: loginCommand,
   logout: logoutCommand,
@@ -119,6 +121,7 @@ function prepare(command: Command, session: { -readonly [Key in keyof Session]: 
     .on('option:debug', () => (session.debug = true))
     .on('option:quiet', () => (session.quiet = true))
     .on('option:assumeyes', () => (session.assumeYes = true))
+    .on('option:lock-timeout', () => (session.lockTimeout = command.getOptionValue('lockTimeout') as number))
   for (const child of command.commands) prepare(child, session)
 }
 

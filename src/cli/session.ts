@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { ForerunError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import type { Context } from '../operations/context.ts'
+import { parseSeconds } from './commands/options.ts'
 import { printableJson } from './output/printable.ts'
 import { progress } from './output/progress.ts'
 
@@ -13,6 +14,8 @@ export interface Session {
   readonly quiet: boolean
   /** Questions are answered with yes. */
   readonly assumeYes: boolean
+  /** Milliseconds to wait for other commands; undefined: as long as it takes. */
+  readonly lockTimeout: number | undefined
 }
 
 interface About {
@@ -34,6 +37,11 @@ export function withLeadingOptions(parent: Command): Command {
 export function command(name: string, about: About): Command {
   return withCommonOptions(described(name, about))
     .addOption(new Option('-q, --quiet', 'print no progress and no notices'))
+    .addOption(
+      new Option('--lock-timeout <SECONDS>', 'give up when another command is not done by then').argParser(
+        parseSeconds,
+      ),
+    )
     .addOption(new Option('--storage <BACKEND>', 'for scripts of Project Atomic').argParser(checkStorage).hideHelp())
 }
 
@@ -76,6 +84,7 @@ export async function perform<Result>(
   const { wire } = await import('./wire.ts')
   await using context = wire({
     signal: session.interrupt,
+    lockTimeout: session.lockTimeout,
     emit(event) {
       shown.emit(event)
       logged(event)

@@ -8,8 +8,12 @@ import { openThreads } from '../workers/threads.ts'
 import { version } from './version.ts'
 
 /** The real adapters behind an operation's context. Dispose of it to end its threads, and to close the connection to systemd. */
-export function wire(options: { emit: Emit; signal: AbortSignal }): Context & AsyncDisposable {
-  const { emit, signal } = options
+export function wire(options: {
+  emit: Emit
+  signal: AbortSignal
+  lockTimeout?: number | undefined
+}): Context & AsyncDisposable {
+  const { emit, signal, lockTimeout } = options
   const settings = spokenAs(calledAs(), readSettings())
   // Everything that knows of HTTP: loaded only by what looks for images.
   const openImage = () => import('./open-image.ts')
@@ -21,6 +25,7 @@ export function wire(options: { emit: Emit; signal: AbortSignal }): Context & As
     paths: hostPaths({ store: settings.store.path, containers: settings.containers.path }),
     emit,
     signal,
+    lockTimeout,
     threads,
     candidates: async (location) => (await openImage()).candidatePlaces(location),
     source: async (location, options) => (await openImage()).openSource(location, options, { settings, signal }),

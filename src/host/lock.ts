@@ -33,6 +33,8 @@ export interface LockRequest {
   readonly signal: AbortSignal
   /** Told once of the one who is waited for. */
   readonly onWait: (holder: LockHolder) => void
+  /** Milliseconds that it is waited for; undefined: as long as it takes. */
+  readonly timeout?: number | undefined
 }
 
 export interface Lock extends Disposable {
@@ -45,14 +47,18 @@ export interface Lock extends Disposable {
  * takes the next one, and has the lock when nobody with a lower number is in the way. The kernel's lock on the ticket's file
  * (flock(2)) tells that its process is alive, and is gone with it. Released by `using`.
  *
- * @throws ForerunError `interrupted` when the signal ends the wait; `locked` for a folder that others may write to.
+ * @throws ForerunError `interrupted` when the signal ends the wait; `locked` when it takes longer than the request says, and for
+ * a folder that others may write to.
  */
 export async function acquireLock(folder: string, request: LockRequest): Promise<Lock> {
   prepareFolder(folder)
   const ticket = await takeTicket(folder, request)
+  const { timeout = Number.POSITIVE_INFINITY } = request
+  const end = performance.now() + timeout
   try {
     let told = false
     for (let holder = inTheWay(folder, ticket); holder !== undefined; holder = inTheWay(folder, ticket)) {
+      if (performance.now() >= end) throw tookTooLong(holder, timeout)
       if (!told) request.onWait(holder)
       told = true
       await pause(request.signal)
@@ -62,6 +68,15 @@ export async function acquireLock(folder: string, request: LockRequest): Promise
     ticket[Symbol.dispose]()
     throw error
   }
+}
+
+function tookTooLong({ operation, process, since }: LockHolder, timeout: number): ForerunError {
+  const seconds = Math.max(0, Math.round(Date.now() / 1000 - since))
+  return new ForerunError(
+    'locked',
+    `'forerun ${operation}' (process ${process}), which began ${seconds} s ago, was not done within ${timeout / 1000} s`,
+    { hint: 'Try it again later, or wait longer with --lock-timeout.' },
+  )
 }
 
 interface Ticket extends Lock {

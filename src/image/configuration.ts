@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { absent, dictionary, digestSchema, labelsSchema } from './descriptor.ts'
 import type { Digest } from './digest.ts'
+import { type HealthCheck, imageHealthCheck } from './health-check.ts'
 import { parseJson } from './json.ts'
 
 /** OCI image specification, "OCI Image Configuration", as far as forerun reads it. Absent lists are empty. */
@@ -21,6 +22,7 @@ export interface ImageConfiguration {
     readonly workingDir: string
     readonly labels: Readonly<Record<string, string>>
     readonly stopSignal?: string
+    readonly healthCheck?: HealthCheck
   }
   /** Uncompressed layers, base first; as many as the manifest has layers. */
   readonly diffIds: readonly Digest[]
@@ -35,6 +37,7 @@ export interface ImageConfiguration {
 export function parseImageConfiguration(bytes: Uint8Array): ImageConfiguration {
   const document = parseJson(bytes, configurationSchema, { document: "the image's configuration" })
   const { variant, created, author, config } = document
+  const healthCheck = imageHealthCheck(config?.Healthcheck)
   return {
     architecture: document.architecture ?? '',
     os: document.os ?? '',
@@ -51,6 +54,7 @@ export function parseImageConfiguration(bytes: Uint8Array): ImageConfiguration {
       workingDir: config?.WorkingDir ?? '',
       labels: config?.Labels ?? {},
       ...(config?.StopSignal !== undefined && config.StopSignal !== '' && { stopSignal: config.StopSignal }),
+      ...(healthCheck !== undefined && { healthCheck }),
     },
     diffIds: document.rootfs.diff_ids ?? [],
   }
@@ -77,6 +81,15 @@ const configurationSchema = v.object({
       WorkingDir: absent(v.string()),
       Labels: absent(labelsSchema),
       StopSignal: absent(v.string()),
+      Healthcheck: absent(
+        v.object({
+          Test: strings,
+          Interval: absent(v.number()),
+          Timeout: absent(v.number()),
+          Retries: absent(v.number()),
+          StartPeriod: absent(v.number()),
+        }),
+      ),
     }),
   ),
   rootfs: v.object({

@@ -3,8 +3,8 @@ import { run } from '../host/run.ts'
 import { applyTmpfiles, removeTmpfiles } from '../systemd/tmpfiles.ts'
 import type { ChangeHost } from '../transaction/change.ts'
 import { isPresent } from '../transaction/files.ts'
+import { armBootRecovery, disarmBootRecovery } from './boot-recovery.ts'
 import type { Context } from './context.ts'
-import { restartService, startService } from './start-service.ts'
 import { refuseOtherSlice } from './unit-slice.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
@@ -14,9 +14,7 @@ export function changeHost(context: Context): ChangeHost {
     emit,
     reload: async () => (await context.manager()).reload(),
     start: async (unit) => (await context.manager()).start(unit),
-    startService: (unit) => startService(unit, context),
     restart: async (unit) => (await context.manager()).restart(unit),
-    restartService: (unit) => restartService(unit, context),
     async stop(unit) {
       const manager = await context.manager()
       await manager.stop(unit)
@@ -46,5 +44,6 @@ export function changeHost(context: Context): ChangeHost {
       const { status, stderr } = await run(runtime, ['delete', '--force', container], { timeout: 60_000 })
       if (status !== 0) emit({ type: 'debug', message: `${runtime} delete --force ${container}: ${stderr.trim()}` })
     },
+    recoverAtBoot: (isWanted) => (isWanted ? armBootRecovery : disarmBootRecovery)(context.paths),
   }
 }

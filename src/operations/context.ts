@@ -15,6 +15,8 @@ export interface Context {
   readonly emit: Emit
   /** Raised by Ctrl-C and its kin. */
   readonly signal: AbortSignal
+  /** Milliseconds that a lock is waited for; undefined: as long as it takes. */
+  readonly lockTimeout?: number | undefined
   /** Those of this process, for one work after another. */
   readonly threads: Threads
   /** Where an image may be, in order: several places only for a name without a registry. @throws ForerunError `settings` */

@@ -1,96 +1,65 @@
-import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
-import { namesIn } from '../host/folder-entries.ts'
-import { acquireLock, type Lock, type LockHolder, type LockRequest } from '../host/lock.ts'
-import { removeTree } from '../host/remove-tree.ts'
-import { removeStaging } from '../store/staging.ts'
-import { recover } from '../transaction/transaction.ts'
-import { removeStagedVolumes } from '../transaction/volumes.ts'
+import type { Operation } from '../transaction/journal.ts'
+import { readTrials, recover } from '../transaction/transaction.ts'
 import { changeHost } from './change-host.ts'
 import type { Context } from './context.ts'
+import { acquireHostLock } from './locks.ts'
+import { endAbandoned, judgeAbandoned } from './trials.ts'
+import { removeUnfinished } from './unfinished.ts'
 
 /**
  * For commands that change containers: one at a time, in the order in which they came. Finishes or undoes first what a
  * killed command left. Who needs the store as well locks that before. Release with `using`.
  *
  * @param operation `install etcd`, for whoever waits.
+ * @param containers those that are to be changed: what is on trial of them is judged first.
  * @throws ForerunError `permission` for another user than root, `journal`.
  */
-export async function lockHost(operation: string, context: Context): Promise<Disposable> {
-  const { paths, signal } = context
-  refuseOthers()
-  const lock = await acquireLock(paths.hostLock, lockRequest(operation, 'exclusive', context))
-  try {
-    await recover(paths.journal, changeHost(context), signal)
-    await removeUnfinishedDeployments(context)
-    await removeStagedVolumes('/var/lib', context.emit)
-    return lock
-  } catch (error) {
-    lock[Symbol.dispose]()
-    throw error
-  }
-}
-
-/**
- * For commands that change the store (`exclusive`), or need it to stay what it is (`shared`). Removes first what a killed
- * import left. Release with `using`.
- *
- * @throws ForerunError `permission` for another user than root.
- */
-export async function lockStore(operation: string, mode: LockRequest['mode'], context: Context): Promise<Lock> {
-  const { paths } = context
-  refuseOthers()
-  const lock = await acquireLock(paths.storeLock, lockRequest(operation, mode, context))
-  try {
-    if (mode === 'exclusive') removeStaging(paths.store)
-    return lock
-  } catch (error) {
-    lock[Symbol.dispose]()
-    throw error
-  }
-}
-
-/**
- * For commands that only read: nothing half done is taken for damage. Where the lock cannot be written, no other command can
- * change anything either.
- */
-export async function lockForReading(operation: string, context: Context): Promise<Disposable> {
-  const locks = new DisposableStack()
-  try {
-    for (const folder of [context.paths.storeLock, context.paths.hostLock]) {
-      locks.use(await acquireLock(folder, lockRequest(operation, 'shared', context)))
+export async function lockHost(
+  operation: string,
+  context: Context,
+  containers: readonly string[] = [],
+): Promise<Disposable> {
+  const { paths, signal, lockTimeout = Number.POSITIVE_INFINITY } = context
+  const end = performance.now() + lockTimeout
+  let isTold = false
+  for (;;) {
+    const lock = await acquireHostLock(operation, context)
+    const others = new DisposableStack()
+    others.use(lock)
+    try {
+      await recover(paths.journal, changeHost(context), signal)
+      const own = await endAbandoned(containers, context)
+      const trial = readTrials(paths.journal).find((each) => containers.includes(each.trial.container))
+      if (trial === undefined) {
+        await removeUnfinished(context)
+        return others.move()
+      }
+      if (performance.now() >= end) throw notJudged(trial.operation, lockTimeout)
+      if (!isTold)
+        context.emit({ type: 'notice', message: `Waiting until '${trial.operation.title}' has been judged.` })
+      isTold = true
+      others.dispose()
+      await (own === undefined ? pause(context) : judgeAbandoned(own, context))
+    } catch (error) {
+      others.dispose()
+      throw error
     }
-    return locks
-  } catch (error) {
-    locks.dispose()
-    if (!['EROFS', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-    return new DisposableStack()
   }
 }
 
-/** Prefix of folders, beside the deployments, that are not deployments yet or any more. */
-export const unfinishedPrefix = '.forerun-'
-
-function refuseOthers(): void {
-  if (process.geteuid?.() === 0) return
-  throw new ForerunError('permission', 'this needs root', { hint: 'Run it as root, for example with sudo.' })
+function notJudged({ title }: Operation, timeout: number): ForerunError {
+  return new ForerunError('locked', `'${title}' was not judged within ${timeout / 1000} s`, {
+    hint: 'Try it again later, or wait longer with --lock-timeout.',
+  })
 }
 
-function lockRequest(operation: string, mode: LockRequest['mode'], { signal, emit }: Context): LockRequest {
-  const onWait = (holder: LockHolder): void => emit({ type: 'notice', message: waitingFor(holder) })
-  return { mode, operation, signal, onWait }
-}
+/** Milliseconds between looks. */
+const interval = 100
 
-function waitingFor({ operation, process, since }: LockHolder): string {
-  const seconds = Math.max(0, Math.round(Date.now() / 1000 - since))
-  return `Waiting for 'forerun ${operation}' (process ${process}), which began ${seconds} s ago.`
-}
-
-async function removeUnfinishedDeployments({ paths, emit }: Context): Promise<void> {
-  for (const name of namesIn(paths.containers)) {
-    if (!name.startsWith(unfinishedPrefix)) continue
-    const path = join(paths.containers, name)
-    const left = await removeTree(path)
-    if (left !== undefined) emit({ type: 'notice', message: `${path} ${left}` })
-  }
+async function pause({ signal }: Context): Promise<void> {
+  await sleep(interval, undefined, { signal }).catch((cause) => {
+    throw new ForerunError('interrupted', 'interrupted while waiting for another forerun command', { cause })
+  })
 }

@@ -7,6 +7,7 @@ import { entriesIn } from '../host/folder-entries.ts'
 import { overlayFolders } from '../host/overlay.ts'
 import { type PlacedFile, placedRoles } from '../host/placed-file.ts'
 import { readWhenPresent } from '../host/read-when-present.ts'
+import type { HealthCheck } from '../image/health-check.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
 
 /**
@@ -60,6 +61,7 @@ export interface DeploymentInfo {
     readonly secrets?: readonly string[] | undefined
     /** Files that systemd hands to the service, by variable. */
     readonly credentials?: Readonly<Record<string, string>> | undefined
+    readonly 'health-check'?: HealthCheck | undefined
   }
 }
 
@@ -226,6 +228,15 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
     placed: v.optional(v.boolean()),
     secrets: v.optional(v.array(v.string())),
     credentials: v.optional(v.record(v.string(), v.string())),
+    'health-check': v.optional(
+      v.object({
+        command: v.array(v.string()),
+        interval: v.number(),
+        timeout: v.number(),
+        retries: v.number(),
+        startPeriod: v.number(),
+      }),
+    ),
   }),
 })
 

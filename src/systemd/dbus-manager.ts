@@ -143,7 +143,7 @@ async function unitStatus(session: Session, unit: string): Promise<UnitStatus> {
     mainPid: Number(mainPid),
     // In microseconds.
     since: Math.floor(Number(properties.StateChangeTimestamp?.value ?? 0) / 1e6),
-    invocation: Buffer.from((properties.InvocationID?.value ?? []) as Uint8Array).toString('hex'),
+    invocation: invocationOf(properties),
     ...(slice === '' ? {} : { slice: String(slice) }),
   }
 }
@@ -187,6 +187,8 @@ async function serviceStatus(session: Session, unit: string): Promise<ServiceSta
     ...(['Type', 'Result', 'NRestarts'] as const).map((name) => serviceProperty(session, path, name)),
   ])
   const text = (name: string): string => String(properties[name]?.value ?? '')
+  const [job] = (properties.Job?.value ?? [0]) as [number, string]
+  const isActive = activeStates.includes(text('ActiveState'))
   return {
     loadState: text('LoadState'),
     activeState: text('ActiveState'),
@@ -194,7 +196,22 @@ async function serviceStatus(session: Session, unit: string): Promise<ServiceSta
     type: String(type),
     result: String(result),
     restarts: Number(restarts),
+    hasJob: job !== 0,
+    invocation: invocationOf(properties),
+    activeFor: isActive ? milliseconds() - Number(properties.ActiveEnterTimestampMonotonic?.value ?? 0) / 1000 : 0,
   }
+}
+
+/** In which a unit does its work. */
+const activeStates = ['active', 'reloading', 'refreshing']
+
+/** On the clock by which systemd tells monotonic times (CLOCK_MONOTONIC). */
+function milliseconds(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n)
+}
+
+function invocationOf({ InvocationID }: Record<string, Variant | undefined>): string {
+  return Buffer.from((InvocationID?.value ?? []) as Uint8Array).toString('hex')
 }
 
 /** Why the service failed, in systemd's word (`exit-code`, `timeout`, …); undefined for other kinds of units. */

@@ -58,4 +58,10 @@ export interface ServiceStatus extends UnitState {
   readonly result: string
   /** How often systemd has started it anew by itself since somebody started it. */
   readonly restarts: number
+  /** Whether systemd has a job for it: it is to be started or stopped. */
+  readonly hasJob: boolean
+  /** As in `UnitStatus`. */
+  readonly invocation: string
+  /** Milliseconds since it became active; 0 while it is not. */
+  readonly activeFor: number
 }

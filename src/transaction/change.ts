@@ -33,11 +33,12 @@ export type Change =
   | { readonly kind: 'reload'; readonly when: 'applied' | 'undone' }
   | { readonly kind: 'load'; readonly unit: string }
   | {
-      readonly kind: 'unit-state' | 'start' | 'restart' | 'stop'
+      readonly kind: 'unit-state' | 'stop'
       readonly unit: string
       readonly container: UnitContainer
     }
-  | { readonly kind: 'mount' | 'unmount'; readonly unit: string }
+  | { readonly kind: 'mount'; readonly unit: string }
+  | { readonly kind: 'unmount'; readonly unit: string; readonly when: 'applied' | 'finished' }
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
   | { readonly kind: 'remove-tmpfiles'; readonly lines: string }
 
@@ -70,11 +71,14 @@ export type ChangeRecord =
       /** Active units that require it. */
       readonly dependants?: readonly string[]
     })
-  | ServiceRecord<'start'>
-  | ServiceRecord<'restart'>
   | ServiceRecord<'stop'>
   | { readonly kind: 'mount'; readonly unit: string; readonly active: boolean }
-  | { readonly kind: 'unmount'; readonly unit: string; readonly active: boolean }
+  | {
+      readonly kind: 'unmount'
+      readonly unit: string
+      readonly when: 'applied' | 'finished'
+      readonly active: boolean
+    }
   | { readonly kind: 'create-tmpfiles'; readonly file: string; readonly absent: readonly string[] }
   | { readonly kind: 'remove-tmpfiles'; readonly lines: string }
 
@@ -87,7 +91,7 @@ interface ReplacementRecord<Kind extends 'replace-file' | 'replace-symlink'> {
 }
 
 /** `container` is what the runtime calls it; `active` is how the unit was found. */
-interface ServiceRecord<Kind extends 'unit-state' | 'start' | 'restart' | 'stop'> {
+interface ServiceRecord<Kind extends 'unit-state' | 'stop'> {
   readonly kind: Kind
   readonly unit: string
   readonly active: boolean
@@ -116,12 +120,8 @@ export interface ChangeHost {
   reload(): Promise<void>
   /** Waits for the job; a raised signal ends the wait. */
   start(unit: string): Promise<void>
-  /** As `start`, and sees that the service stays up. */
-  startService(unit: string): Promise<void>
   /** As `start`; of a unit that is active, and of those that require it, in one job that stops them before. */
   restart(unit: string): Promise<void>
-  /** As `restart`, and sees that the service stays up, and that those that required it and were active are so again. */
-  restartService(unit: string): Promise<void>
   /** Waits for the job, and leaves no failed state behind. */
   stop(unit: string): Promise<void>
   /** Active, or on the way there. */
@@ -137,6 +137,8 @@ export interface ChangeHost {
   removeTmpfiles(lines: string): Promise<void>
   /** Removes what a container that has stopped left in the runtime's state folder; nothing when there is nothing. */
   deleteRuntimeState(runtime: string, container: string): Promise<void>
+  /** Whether the next boot has to end what is in the journals. May be repeated. */
+  recoverAtBoot(isWanted: boolean): void
   readonly emit: Emit
 }
 
@@ -147,8 +149,6 @@ export function changeSubject(record: ChangeRecord): string {
       return 'systemd'
     case 'load':
     case 'unit-state':
-    case 'start':
-    case 'restart':
     case 'stop':
     case 'mount':
     case 'unmount':

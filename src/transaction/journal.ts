@@ -14,8 +14,10 @@ import { ForerunError } from '../errors.ts'
 import { syncDirectory } from '../host/durable-file.ts'
 import { namesIn } from '../host/folder-entries.ts'
 import { isFullDisk } from '../host/full-disk.ts'
+import { tryLock } from '../host/system-calls.ts'
 import type { ChangeRecord } from './change.ts'
 import { isKnownKind } from './kinds.ts'
+import type { Trial } from './trial.ts'
 
 /** What a transaction is about. */
 export interface Operation {
@@ -27,16 +29,20 @@ export interface Operation {
 
 /**
  * The journal of one transaction: a file of JSON lines, each on the disk before what it tells begins. The first line tells
- * the format and the operation, then comes one per change, and `{"committed":true}`. What has been undone, or finished after
- * the commit, is told by `{"settled":INDEX}`.
+ * the format and the operation, then comes one per change, and `{"committed":true}`; before that `{"trial":…}` where a service
+ * is judged first, which is cut off where it failed. What has been undone, or finished after the commit, is told by `{"settled":INDEX}`.
  */
 export interface Journal {
   readonly path: string
   append(record: ChangeRecord): void
   /** From here on the transaction is done; what remains is only finishing. */
   commit(): void
+  /** All changes are made, and how the service fares decides. While this process lives no other one judges it. */
+  putOnTrial(trial: Trial): void
+  /** From here on it is not on trial, and all is to be undone. Takes no room on the disk. */
+  takeBack(): void
   /**
-   * After a commit that failed: takes it back, on the disk.
+   * After a commit, or a trial, that could not be written: takes it back, on the disk.
    *
    * @returns false when that fails, too: what the disk holds decides, when the next command reads it.
    */
@@ -53,6 +59,8 @@ export interface JournalContent {
   readonly operation: Operation
   readonly records: readonly ChangeRecord[]
   readonly committed: boolean
+  /** Of one that is neither committed nor taken back yet, and where its line begins. */
+  readonly trial: (Trial & { readonly offset: number }) | undefined
   readonly settled: ReadonlySet<number>
 }
 
@@ -79,6 +87,14 @@ export function reopenJournal({ path }: JournalContent): Journal {
   return journalOn(path, openSync(path, 'a'))
 }
 
+/** As `reopenJournal`, for one on trial; undefined while a living process judges it. */
+export function reopenTrial({ path, trial }: JournalContent): Journal | undefined {
+  const fd = openSync(path, 'a')
+  if (tryLock(fd)) return journalOn(path, fd, { trialAt: trial?.offset })
+  closeSync(fd)
+  return undefined
+}
+
 /**
  * The journals of transactions that have not been settled, the oldest first. A last line that is torn belongs to a change
  * that had not begun, and is dropped.
@@ -93,7 +109,8 @@ export function readJournals(folder: string): JournalContent[] {
 }
 
 function readJournal(path: string): JournalContent {
-  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1).map(parseLine)
+  const text = readFileSync(path, 'utf8')
+  const lines = text.split('\n').slice(0, -1).map(parseLine)
   const whole = lines.slice(0, lines.includes(undefined) ? lines.indexOf(undefined) : lines.length) as JournalLine[]
   // Torn before its first line was whole: nothing had begun.
   const {
@@ -107,13 +124,26 @@ function readJournal(path: string): JournalContent {
       hint: `Finish it with any command of that version, or put things right by hand and remove '${path}'.`,
     })
   }
+  const committed = whole.some((line) => 'committed' in line)
   return {
     path,
     operation: { title: operation, containers },
     records,
-    committed: whole.some((line) => 'committed' in line),
+    committed,
+    trial: committed ? undefined : trialIn(whole, text),
     settled: new Set(whole.flatMap((line) => ('settled' in line ? [line.settled] : []))),
   }
+}
+
+function trialIn(whole: readonly JournalLine[], text: string): JournalContent['trial'] {
+  const index = whole.findIndex((line) => 'trial' in line)
+  const line = whole[index]
+  if (line === undefined || !('trial' in line)) return undefined
+  const before = text
+    .split('\n')
+    .slice(0, index)
+    .map((each) => `${each}\n`)
+  return { ...line.trial, offset: Buffer.byteLength(before.join('')) }
 }
 
 type JournalLine =
@@ -121,10 +151,16 @@ type JournalLine =
   | { readonly journal?: number; readonly operation: string; readonly containers?: readonly string[] }
   | ChangeRecord
   | { readonly committed: true }
+  | { readonly trial: Trial }
   | { readonly settled: number }
 
-function journalOn(path: string, fd: number): Journal & { write(line: object): void } {
-  let beforeCommit = 0
+function journalOn(
+  path: string,
+  fd: number,
+  options: { trialAt?: number | undefined } = {},
+): Journal & { write(line: object): void } {
+  let { trialAt = 0 } = options
+  let beforeDecision = 0
   let isOpen = true
 
   function append(line: object): void {
@@ -137,6 +173,16 @@ function journalOn(path: string, fd: number): Journal & { write(line: object): v
     fsyncSync(fd)
   }
 
+  function cut(size: number): void {
+    ftruncateSync(fd, size)
+    fsyncSync(fd)
+  }
+
+  function decide(line: object): void {
+    beforeDecision = fstatSync(fd).size
+    write(line)
+  }
+
   function close(): void {
     if (isOpen) closeSync(fd)
     isOpen = false
@@ -146,14 +192,16 @@ function journalOn(path: string, fd: number): Journal & { write(line: object): v
     path,
     write,
     append: write,
-    commit() {
-      beforeCommit = fstatSync(fd).size
-      write({ committed: true })
+    commit: () => decide({ committed: true }),
+    putOnTrial(trial) {
+      if (!tryLock(fd)) throw new Error(`${path} is locked, though it is new`)
+      decide({ trial })
+      trialAt = beforeDecision
     },
+    takeBack: () => cut(trialAt),
     retract() {
       try {
-        ftruncateSync(fd, beforeCommit)
-        fsyncSync(fd)
+        cut(beforeDecision)
         return true
       } catch {
         return false

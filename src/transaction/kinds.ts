@@ -10,18 +10,7 @@ import {
   writeFile,
 } from './files.ts'
 import { removeEmpty } from './made-path.ts'
-import {
-  createTmpfiles,
-  load,
-  mount,
-  reload,
-  removeTmpfiles,
-  restart,
-  start,
-  stop,
-  unitState,
-  unmount,
-} from './units.ts'
+import { createTmpfiles, load, mount, reload, removeTmpfiles, stop, unitState, unmount } from './units.ts'
 import { closeFolder, placeVolume } from './volumes.ts'
 
 const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
@@ -39,8 +28,6 @@ const kinds: { readonly [Kind in Change['kind']]: ChangeKind<Kind> } = {
   reload,
   load,
   'unit-state': unitState,
-  start,
-  restart,
   stop,
   mount,
   unmount,

@@ -44,27 +44,6 @@ export const unitState: ChangeKind<'unit-state'> = {
   },
 }
 
-/** Starts a unit; undoing lets the runtime forget a container that did not come up, too. */
-export const start: ChangeKind<'start'> = {
-  prepare: (change, host) => serviceRecord(change, host),
-  async apply({ unit }, _record, host) {
-    host.emit({ type: 'step', message: `Starting ${unit}` })
-    await host.startService(unit)
-  },
-  async undo(record, host) {
-    if (!record.active) await stopService(record, host)
-  },
-}
-
-/** Starts a unit anew from files that were changed. What it was before is for `unit-state` to bring back. */
-export const restart: ChangeKind<'restart'> = {
-  prepare: (change, host) => serviceRecord(change, host),
-  async apply({ unit }, _record, host) {
-    host.emit({ type: 'step', message: `Restarting ${unit}` })
-    await host.restartService(unit)
-  },
-}
-
 /**
  * Stops a unit; once committed, the runtime forgets the container too, unless it has been started since. What it was before is
  * for `unit-state` to bring back.
@@ -97,11 +76,17 @@ export const mount: ChangeKind<'mount'> = {
   },
 }
 
+/** In its place among the changes, or, with `finished`, once the transaction has been committed: what still uses it goes on. */
 export const unmount: ChangeKind<'unmount'> = {
-  prepare: async ({ unit }, host) => ({ kind: 'unmount', unit, active: await host.isActive(unit) }),
-  apply: ({ unit }, _record, host) => host.stop(unit),
-  async undo({ unit, active }, host) {
-    if (active) await host.start(unit)
+  prepare: async ({ unit, when }, host) => ({ kind: 'unmount', unit, when, active: await host.isActive(unit) }),
+  async apply({ unit, when }, _record, host) {
+    if (when === 'applied') await host.stop(unit)
+  },
+  async undo({ unit, when, active }, host) {
+    if (active && when === 'applied') await host.start(unit)
+  },
+  async finish({ unit, when }, host) {
+    if (when === 'finished') await host.stop(unit)
   },
 }
 
@@ -122,15 +107,15 @@ export const removeTmpfiles: ChangeKind<'remove-tmpfiles'> = {
   finish: ({ lines }, host) => host.removeTmpfiles(lines),
 }
 
-async function serviceRecord<Kind extends 'unit-state' | 'start' | 'restart' | 'stop'>(
-  { kind, unit, container }: ChangeOf<'unit-state' | 'start' | 'restart' | 'stop'> & { readonly kind: Kind },
+async function serviceRecord<Kind extends 'unit-state' | 'stop'>(
+  { kind, unit, container }: ChangeOf<'unit-state' | 'stop'> & { readonly kind: Kind },
   host: ChangeHost,
 ): Promise<RecordOf<Kind>> {
   const { name, runtime } = container
   return { kind, unit, active: await host.isActive(unit), runtime, container: name } as RecordOf<Kind>
 }
 
-async function stopService(record: RecordOf<'unit-state' | 'start'>, host: ChangeHost): Promise<void> {
+async function stopService(record: RecordOf<'unit-state'>, host: ChangeHost): Promise<void> {
   await host.stop(record.unit)
   await host.deleteRuntimeState(record.runtime, record.container)
 }

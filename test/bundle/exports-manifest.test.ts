@@ -41,8 +41,28 @@ test('absent keys, also those that are null, have their defaults', () => {
       useLinks: true,
       keepRootChanges: false,
       secretValues: [],
+      healthCheck: undefined,
     })
   }
+})
+
+test('a health check has times in seconds or as engines write them, and a command for the shell or none', () => {
+  const check = (text: string) => parseExportsManifest(`{"healthCheck": ${text}}`).healthCheck
+  assert.deepEqual(check('{"command": "etcdctl endpoint health"}'), {
+    command: ['/bin/sh', '-c', 'etcdctl endpoint health'],
+    interval: 30_000,
+    timeout: 30_000,
+    retries: 3,
+    startPeriod: 0,
+  })
+  const times = '"interval": 1.5, "timeout": "1m30s", "startPeriod": "500ms", "retries": 1'
+  assert.deepEqual(check(`{"command": ["/etcdctl", "$X"], ${times}}`), {
+    command: ['/etcdctl', '$X'],
+    interval: 1500,
+    timeout: 90_000,
+    retries: 1,
+    startPeriod: 500,
+  })
 })
 
 for (const [text, message] of [
@@ -54,6 +74,13 @@ for (const [text, message] of [
   ['{"renameFiles": {"/a b": 1}}', /: renameFiles\["\/a b"\] is 1, wanted a string$/],
   ['{"noContainerService": "yes"}', /: noContainerService is "yes", wanted true or false$/],
   ['{"useLinks": 1}', /: useLinks is 1, wanted true or false$/],
+  ['{"healthCheck": {}}', /: healthCheck\.command is missing/],
+  ['{"healthCheck": {"command": []}}', /: healthCheck\.command is /],
+  [
+    '{"healthCheck": {"command": "x", "interval": "soon"}}',
+    /: healthCheck\.interval is "soon", wanted a time such as "30s"/,
+  ],
+  ['{"healthCheck": {"command": "x", "retries": 0}}', /: healthCheck\.retries is 0/],
   ['[]', /: the whole is a list, wanted an object$/],
   ['{"version": }', /is not valid JSON at line 1, column 13/],
 ] as const) {

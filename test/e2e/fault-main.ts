@@ -29,7 +29,7 @@ async function main([action, index, phase, verb, subject = '', rebase = '']: str
   await using context = wire({ emit, signal: new AbortController().signal })
   if (verb === 'install') await install({ image: subject, now: true, tlsVerify: false, systemPackage: 'auto' }, context)
   else if (verb === 'update') await updateContainers([subject], { rebase, tlsVerify: false }, context)
-  else if (verb === 'rollback') await rollback(subject, context)
+  else if (verb === 'rollback') await rollback(subject, {}, context)
   else await uninstall(subject, context)
   process.stdout.write(`${changes}\n`)
 }

@@ -52,6 +52,19 @@ test('who waits is told who has it, for what and since when', async () => {
   ;(await lock)[Symbol.dispose]()
 })
 
+test('who does not want to wait any longer is told who has it, and leaves no ticket', async () => {
+  using place = scratch()
+  const folder = join(place.path, 'lock')
+  using _held = await acquireLock(folder, request('install etcd'))
+  await assert.rejects(acquireLock(folder, request('pull', { timeout: 50 })), {
+    code: 'locked',
+    message: new RegExp(
+      `^'forerun install etcd' \\(process ${process.pid}\\), which began \\d s ago, was not done within 0\\.05 s$`,
+    ),
+  })
+  assert.deepEqual(readdirSync(folder).sort(), ['1', 'next'])
+})
+
 test('readers share it; one who changes waits for those before, and those after for him', async () => {
   using place = scratch()
   const folder = join(place.path, 'lock')

@@ -86,3 +86,25 @@ test('a malformed configuration is refused, naming the member', () => {
   }
   assert.throws(() => parseImageConfiguration(Buffer.from('{')), { message: "the image's configuration is not JSON" })
 })
+
+test("a health check is read as engines keep it, with an engine's defaults", () => {
+  const check = (Healthcheck: unknown) => parse({ config: { Healthcheck }, rootfs }).config.healthCheck
+  assert.deepEqual(
+    check({ Test: ['CMD', '/etcdctl', 'health'], Interval: 5e9, Timeout: 0, Retries: 2, StartPeriod: 15e8 }),
+    {
+      command: ['/etcdctl', 'health'],
+      interval: 5000,
+      timeout: 30_000,
+      retries: 2,
+      startPeriod: 1500,
+    },
+  )
+  assert.deepEqual(check({ Test: ['CMD-SHELL', 'curl -f localhost || exit 1'] })?.command, [
+    '/bin/sh',
+    '-c',
+    'curl -f localhost || exit 1',
+  ])
+  for (const none of [undefined, null, {}, { Test: [] }, { Test: ['NONE'] }, { Test: ['CMD'] }, { Interval: 1e9 }]) {
+    assert.equal(check(none), undefined, JSON.stringify(none))
+  }
+})

@@ -23,9 +23,7 @@ export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void =
     emit: onEvent,
     reload: async () => {},
     start: async (unit) => writeFileSync(active(unit), ''),
-    startService: async (unit) => writeFileSync(active(unit), ''),
     restart: async (unit) => writeFileSync(active(unit), ''),
-    restartService: async (unit) => writeFileSync(active(unit), ''),
     invocation: async (unit) => (existsSync(active(unit)) ? 'only' : ''),
     dependants: async () => [],
     stop: async (unit) => rmSync(active(unit), { force: true }),
@@ -36,6 +34,7 @@ export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void =
     },
     removeTmpfiles: async () => {},
     deleteRuntimeState: async () => {},
+    recoverAtBoot() {},
   }
 }
 
@@ -89,7 +88,7 @@ export function allKinds(host: string, units: string): Change[] {
     { kind: 'unit-state', ...older },
     { kind: 'remove-file', path: join(wants, 'old.service') },
     { kind: 'reload', when: 'applied' },
-    { kind: 'unmount', unit: 'old.mount' },
+    { kind: 'unmount', unit: 'old.mount', when: 'applied' },
     { kind: 'stop', ...older },
     { kind: 'remove-file', path: join(units, 'old.service') },
     { kind: 'discard', path: join(host, 'old.0') },
@@ -99,8 +98,6 @@ export function allKinds(host: string, units: string): Change[] {
     { kind: 'mount', unit: 'new.mount' },
     { kind: 'unit-state', ...newer },
     { kind: 'make-symlink', path: join(wants, 'new.service'), target: '../new.service', uid: 0, gid: 0 },
-    { kind: 'start', ...newer },
-    { kind: 'restart', ...newer },
   ]
 }
 

@@ -39,13 +39,14 @@ export function randomPlan(host: string, random: Random): Change[] {
       () => ({ kind: 'make-symlink', path, target: 'somewhere', uid: 0, gid: 0 }),
       () => ({ kind: 'make-directory', path, ...root, mode: 0o750 }),
       () => ({ kind: 'remove-empty', paths: of('empty').slice(random.below(2), 2) }),
-      () => ({ kind: random.pick(['unit-state', 'start'] as const), unit, container }),
-      // What these undo is for the state before them to bring back.
+      () => ({ kind: 'unit-state', unit, container }),
+      // What it undoes is for the state before it to bring back.
       () => [
         { kind: 'unit-state', unit, container },
-        { kind: random.pick(['restart', 'stop'] as const), unit, container },
+        { kind: 'stop', unit, container },
       ],
-      () => ({ kind: random.pick(['mount', 'unmount'] as const), unit: `c${number}.mount` }),
+      () => ({ kind: 'mount', unit: `c${number}.mount` }),
+      () => ({ kind: 'unmount', unit: `c${number}.mount`, when: random.pick(['applied', 'finished'] as const) }),
     ]
     if (volumes.length > 0) {
       possible.push(

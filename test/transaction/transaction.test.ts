@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -9,6 +9,7 @@ import type { Change, ChangeHost } from '../../src/transaction/change.ts'
 import { applyChanges, recover } from '../../src/transaction/transaction.ts'
 import { scratch } from '../store/scratch.ts'
 import { activeUnits, allKinds, fakeHost, listing, prepared } from './fake-host.ts'
+import { smallDisk } from './small-disk.ts'
 
 const installNew = { title: 'install new', containers: ['new'] }
 const { signal } = new AbortController()
@@ -34,7 +35,7 @@ describe('applyChanges', () => {
       `units/multi-user.target.wants/new.service -> ../new.service`,
       'units/new.service 644 unit',
     ])
-    assert.deepEqual(activeUnits(units), ['new.mount', 'new.service'])
+    assert.deepEqual(activeUnits(units), ['new.mount'])
     assert.deepEqual(readdirSync(journal), [])
   })
 
@@ -128,17 +129,21 @@ describe('applyChanges', () => {
     const events: ForerunEvent[] = []
     const fake: ChangeHost = {
       ...fakeHost(units, (event) => void events.push(event)),
-      async startService(unit) {
-        if (broken) throw new ForerunError('systemd', 'it does not start')
-        await fakeHost(units).startService(unit)
+      async requireLoaded() {
+        if (broken) throw new ForerunError('systemd', 'it cannot be loaded')
       },
       async stop() {
         if (broken) throw new ForerunError('systemd', 'no bus')
       },
     }
-    const changes = allKinds(host, units).filter(({ kind }) => !['unmount', 'stop', 'mount'].includes(kind))
+    const all = allKinds(host, units)
+    const isLoad = ({ kind }: Change): boolean => kind === 'load'
+    const changes = [
+      ...all.filter(({ kind }) => !['unmount', 'stop', 'mount', 'load'].includes(kind)),
+      ...all.filter(isLoad),
+    ]
     const options = { journal, host: fake, signal }
-    await assert.rejects(applyChanges(installNew, changes, options), { message: 'it does not start' })
+    await assert.rejects(applyChanges(installNew, changes, options), { message: 'it cannot be loaded' })
     assert.ok(events.some((event) => event.type === 'undo-failed'))
     await assert.rejects(applyChanges(installNew, [], options), { code: 'journal', message: /install new/ })
     await applyChanges({ title: 'install other', containers: ['other'] }, [], options)
@@ -245,19 +250,6 @@ describe('recover', () => {
     assert.equal(readFileSync(join(host, 'bin', 'tool'), 'utf8'), 'edited')
   })
 })
-
-/** A file system of one megabyte, in memory. */
-function smallDisk(): { path: string } & Disposable {
-  const folder = scratch()
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'forerun-test', folder.path])
-  return {
-    path: folder.path,
-    [Symbol.dispose]() {
-      execFileSync('umount', [folder.path])
-      folder[Symbol.dispose]()
-    },
-  }
-}
 
 /** Runs the changes in a process that kills itself at a point. */
 function dieAt(folder: string, point: { index: number; phase: 'recorded' | 'applied' | 'committed' }): void {

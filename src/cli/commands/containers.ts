@@ -6,6 +6,7 @@ import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
 import { diffCommand } from './containers/diff.ts'
 import { infoCommand } from './containers/info.ts'
+import { stateWords } from './containers/state-words.ts'
 import { type ListOptions, matches, withListOptions } from './options.ts'
 import { rollbackCommand } from './rollback.ts'
 import { updateCommand } from './update.ts'
@@ -74,7 +75,7 @@ function rowCells(row: ContainerRow, options: ListOptions): string[] {
     row.image,
     options.trunc ? truncated(row.command) : row.command,
     age(row.created),
-    row.detail === '' || row.state === 'damaged' ? row.state : `${row.state} (${row.detail})`,
+    stateWords(row),
     row.backend,
     row.runtime,
   ]

@@ -13,6 +13,19 @@ export function parseBoolean(value: string): boolean {
   throw new InvalidArgumentError('Write true or false.')
 }
 
+/** Seconds, as the settings have them. @returns milliseconds. */
+export function parseSeconds(value: string): number {
+  const seconds = /^[0-9]{1,6}(?:\.[0-9]{1,3})?$/.test(value) ? Number(value) : Number.NaN
+  if (Number.isNaN(seconds)) throw new InvalidArgumentError('Write a number of seconds.')
+  return seconds * 1000
+}
+
+/** Of commands that see whether a service stays up. */
+export function settleOption(): Option {
+  const about = 'how long the service has to stay up (default: [update] settle)'
+  return new Option('--settle <SECONDS>', about).argParser(parseSeconds)
+}
+
 /** `KEY=VALUE` of a `--filter`. */
 export interface Filter {
   readonly key: string

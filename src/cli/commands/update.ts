@@ -8,7 +8,7 @@ import { shortDigest } from '../output/event-line.ts'
 import { printable } from '../output/printable.ts'
 import { formatSize } from '../output/size.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { withSourceOptions, withValueOptions } from './options.ts'
+import { settleOption, withSourceOptions, withValueOptions } from './options.ts'
 
 interface Options extends Omit<UpdateRequest, 'noStart' | 'acceptPower'> {
   all?: boolean
@@ -36,6 +36,8 @@ export function updateCommand(session: Session, path: string): Command {
     .option('--rebase <IMAGE>', 'go to this image')
     .option('--check', 'tell what registries have that is newer, and change nothing; the exit status is 100 then')
     .option('--no-start', 'leave the service stopped')
+    .option('--at-boot', 'restart nothing: it runs from the next boot on, after which it is judged')
+    .addOption(settleOption())
     .option('--accept-privileges', 'take new host files that give power over the host, without a question')
   withValueOptions(update, 'give a template variable another value')
   return withSourceOptions(update).action(async (names: string[], options: Options) => {
@@ -89,9 +91,14 @@ function describeCheck(found: UpdateCheck): string {
 function checkWords(names: readonly string[], options: Options): void {
   const { all = false, rebase, check: isCheck = false } = options
   const changing = [rebase, options.set, options.setFile, options.setCredential].some((value) => value !== undefined)
-  if (isCheck && (changing || !options.start)) {
+  if (isCheck && (changing || !options.start || options.atBoot === true)) {
     throw new ForerunError('usage', '--check changes nothing', {
       hint: 'Leave out the options that say what to change.',
+    })
+  }
+  if (options.atBoot === true && !options.start) {
+    throw new ForerunError('usage', '--at-boot and --no-start cannot be used together', {
+      hint: 'With --at-boot the service goes on as it is until the next boot.',
     })
   }
   if (names.length > 0 === all) {
@@ -123,7 +130,8 @@ function describe(result: UpdateResult): string {
         result.from === result.to
           ? 'installed anew with other values'
           : `updated from ${shortDigest(result.from)} to ${shortDigest(result.to)}`
-      return `${name}: ${change}${result.running ? '; it is running' : ''}`
+      const when = result.atBoot ? '; it runs from the next boot on' : result.running ? '; it is running' : ''
+      return `${name}: ${change}${when}`
     }
   }
 }

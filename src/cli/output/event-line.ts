@@ -33,6 +33,7 @@ export function eventLine(event: ForerunEvent, withBars: boolean): string | unde
     case 'layer-progress':
     case 'change':
     case 'committed':
+    case 'on-trial':
     case 'debug':
       return undefined
   }

@@ -1,5 +1,5 @@
 import { ForerunError } from '../../errors.ts'
-import { readDeployments } from '../../store/deployment.ts'
+import { containerNames, readDeployments } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
 import { requireDeployment } from './service.ts'
@@ -25,7 +25,8 @@ export async function deleteContainers(
       hint: 'forerun containers delete NAME...',
     })
   }
-  using _lock = await lockHost('containers delete', context)
+  const wanted = options.all ? containerNames(context.paths.containers) : names
+  using _lock = await lockHost('containers delete', context, wanted)
   const deployments = options.all
     ? readDeployments(context.paths.containers)
     : [...new Set(names)].map((name) => requireDeployment(name, context))

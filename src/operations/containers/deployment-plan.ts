@@ -86,6 +86,7 @@ export async function planDeployment(
       placed: true,
       secrets: bundle.secrets,
       credentials: Object.fromEntries(options.given.credentials),
+      'health-check': bundle.service?.healthCheck,
     },
   }
   return { name, folder, bundle, image, info, checkout, files, view }
@@ -94,7 +95,7 @@ export async function planDeployment(
 /** @param options.staged the complete deployment, waiting beside its place. */
 export function arrivalOf(
   { name, folder, bundle, info, files }: DeploymentPlan,
-  options: { staged: string; volumes: readonly Change[]; start: boolean },
+  options: { staged: string; volumes: readonly Change[]; goesOn: boolean },
 ): Arrival {
   const { service } = bundle
   const arriving = service && {
@@ -106,7 +107,7 @@ export function arrivalOf(
         ? undefined
         : { file: tmpfilesCopy(name, folder), absent: absentPaths(tmpfilesPaths(service.tmpfiles)) },
     volumes: options.volumes,
-    start: options.start,
+    goesOn: options.goesOn,
     keptRoot: keptRoot({ folder, info }),
   }
   return { name, folder, staged: options.staged, files, service: arriving }

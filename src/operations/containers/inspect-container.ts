@@ -4,7 +4,7 @@ import type { PlacedFile } from '../../host/placed-file.ts'
 import type { Deployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { type HostView, hostView } from './host-view.ts'
-import { type ContainerRow, containerRow, type OtherDeployment, otherOf } from './list-containers.ts'
+import { type ContainerRow, containerRow, type OtherDeployment, otherOf, trialsByContainer } from './list-containers.ts'
 import { placedChecksum, placedFiles } from './placed-files.ts'
 import { requireDeployment } from './service.ts'
 
@@ -47,7 +47,7 @@ export async function inspectContainer(name: string, context: Context): Promise<
   const secrets = new Set(forerun.secrets ?? [])
   const view = hostView(name, context)
   return {
-    ...(await containerRow(deployment, status, context)),
+    ...(await containerRow(deployment, { unit: status, trial: trialsByContainer(context).get(name) }, context)),
     digest: forerun.manifest,
     folder,
     other: otherOf(deployment, context),

@@ -8,11 +8,11 @@ import { defaultContainerName, type ImageLocation, parseLocation } from '../../i
 import { readDeployment } from '../../store/deployment.ts'
 import { isDependencyFolder } from '../../systemd/enablement.ts'
 import { isPresent } from '../../transaction/files.ts'
-import { applyChanges } from '../../transaction/transaction.ts'
+import type { OpenTrial } from '../../transaction/transaction.ts'
 import type { CheckoutMethod } from '../../tree/checkout-method.ts'
-import { changeHost } from '../change-host.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
+import { carryOut, judgeOwn } from '../trials.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
 import { arrivalOf, planDeployment } from './deployment-plan.ts'
@@ -95,47 +95,61 @@ interface ParsedRequest extends DeploymentWish {
 export async function install(request: InstallRequest, context: Context): Promise<InstallResult> {
   const parsed = parseRequest(request, context)
   if (request.display) return display(parsed, context)
-  const title = `install ${parsed.name}`
-  if (isInstalled(parsed.name, context)) return { outcome: 'present', name: parsed.name }
+  const { result, trial } = await put(parsed, request, context)
+  if (trial !== undefined) await judgeOwn(trial, context)
+  return result
+}
+
+async function put(
+  parsed: ParsedRequest,
+  request: InstallRequest,
+  context: Context,
+): Promise<{ result: InstallResult; trial?: OpenTrial | undefined }> {
+  const { name } = parsed
+  const title = `install ${name}`
+  const present = { outcome: 'present', name } as const
+  if (isInstalled(name, context)) return { result: present }
   // Before the download, so that nobody waits for it in vain; the changes look again.
-  refuseFilesInTheWay(parsed.name, context)
+  refuseFilesInTheWay(name, context)
   const find = {
     stored: () => storedInstallableImage(parsed, context),
     fetched: () => installableImage(parsed, context),
   }
   using locked = await lockedImage(title, find, context)
-  using _host = await lockHost(title, context)
-  if (isInstalled(parsed.name, context)) return { outcome: 'present', name: parsed.name }
-  refuseFilesInTheWay(parsed.name, context)
+  using _host = await lockHost(title, context, [name])
+  if (isInstalled(name, context)) return { result: present }
+  refuseFilesInTheWay(name, context)
   const { image } = locked
   const bundle = bundleOf(image, parsed, context)
   // A host without systemd is told so before anything is made that systemd would have to help undo.
   if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
   const checkout = planCheckout(bundle, { ...parsed, image }, context)
-  const view = hostView(parsed.name, context)
+  const view = hostView(name, context)
   const plan = await planDeployment(bundle, image, { ...parsed, checkout, view, context })
   const hostFiles = viewOf(bundle, plan.files, parsed)
   const powerful = hostFiles.filter(({ power }) => power.length > 0)
   if (powerful.length > 0) await request.acceptPower?.(powerful)
   await using volumes = await stageVolumes(bundle.service, image, context)
   await using staged = await stageDeployment(plan, context)
-  const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: parsed.now })
-  await applyChanges({ title, containers: [parsed.name] }, transitionChanges({ to }, view).changes, {
-    journal: context.paths.journal,
-    host: changeHost(context),
-    signal: context.signal,
+  const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, goesOn: false })
+  const started = bundle.service !== undefined && parsed.now
+  const { settle } = context.settings.service
+  const trial = await carryOut({ title, containers: [name] }, transitionChanges({ to }, view).changes, {
+    trial: started ? { container: name, awaits: 'start', settle } : undefined,
+    context,
   })
-  return {
+  const result = {
     outcome: 'installed',
-    name: parsed.name,
+    name,
     image: image.name,
     id: image.id,
     service: bundle.service !== undefined,
     enabled: plan.files.some(isStartLink),
-    started: bundle.service !== undefined && parsed.now,
+    started,
     files: plan.info['installed-files'],
     hostFiles,
-  }
+  } as const
+  return { result, trial }
 }
 
 function viewOf({ service }: Bundle, files: readonly PlannedFile[], { name }: ParsedRequest): HostFileView[] {

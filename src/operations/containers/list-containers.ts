@@ -6,6 +6,7 @@ import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
 import { type DamagedDeployment, type Deployment, otherDeployment, surveyDeployments } from '../../store/deployment.ts'
 import type { UnitState } from '../../systemd/manager.ts'
+import { readTrials } from '../../transaction/transaction.ts'
 import type { Context } from '../context.ts'
 
 /** A row of `containers list`; the keys are those that its `--filter` and `--json` know. */
@@ -25,6 +26,8 @@ export interface ContainerRow {
   readonly runtime: string
   /** What a rollback goes to. */
   readonly other: OtherDeployment | null
+  /** The change that holds only if the service stays up with it: now, or after the next boot. */
+  readonly trial: { readonly operation: string; readonly awaits: 'start' | 'boot' } | null
 }
 
 /** A deployment that is not in use. */
@@ -55,17 +58,35 @@ export async function listContainers(context: Context): Promise<ContainerRow[]> 
   const services = found.flatMap((each) => ('info' in each && each.info['has-container-service'] ? each.name : []))
   const units = services.map(unitName)
   const states = units.length === 0 ? new Map() : await (await context.manager()).statuses(units)
+  const trials = trialsByContainer(context)
   return Promise.all(
     found.map((each) =>
-      'info' in each ? containerRow(each, states.get(unitName(each.name)), context) : damagedRow(each, context),
+      'info' in each
+        ? containerRow(each, { unit: states.get(unitName(each.name)), trial: trials.get(each.name) }, context)
+        : damagedRow(each, context),
     ),
   )
 }
 
-/** @param unit the state of its unit. */
+/** A journal that cannot be read keeps nobody from seeing the containers: whoever changes something is told. */
+export function trialsByContainer({ paths }: Context): ReadonlyMap<string, ContainerRow['trial']> {
+  try {
+    return new Map(
+      readTrials(paths.journal).map(({ operation, trial }) => [
+        trial.container,
+        { operation: operation.title, awaits: trial.awaits },
+      ]),
+    )
+  } catch (error) {
+    if (error instanceof ForerunError || (error as NodeJS.ErrnoException).code === 'ENOENT') return new Map()
+    throw error
+  }
+}
+
+/** @param known.unit the state of its unit. */
 export async function containerRow(
   deployment: Deployment,
-  unit: UnitState | undefined,
+  { unit, trial = null }: { unit: UnitState | undefined; trial: ContainerRow['trial'] | undefined },
   context: Context,
 ): Promise<ContainerRow> {
   const { name, info } = deployment
@@ -81,6 +102,7 @@ export async function containerRow(
     backend: context.settings.output.backend,
     runtime: info.runtime,
     other: otherOf(deployment, context),
+    trial,
   }
 }
 
@@ -99,7 +121,7 @@ export function otherOf(deployment: Deployment, { paths }: Context): OtherDeploy
 
 function damagedRow({ name, problem }: DamagedDeployment, { settings, emit }: Context): ContainerRow {
   emit({ type: 'notice', message: `${name}: ${problem.message}` })
-  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '', other: null }
+  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '', other: null, trial: null }
   return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: settings.output.backend }
 }
 

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { lockStore } from '../lock-host.ts'
+import { lockStore } from '../locks.ts'
 import type { InstallableImage } from './installable-image.ts'
 
 export interface ImageFinder {

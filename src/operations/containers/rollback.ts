@@ -4,11 +4,18 @@ import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { readWhenPresent } from '../../host/read-when-present.ts'
-import { type Deployment, keptRoot, otherDeployment, placedContentPath } from '../../store/deployment.ts'
-import { applyChanges } from '../../transaction/transaction.ts'
-import { changeHost } from '../change-host.ts'
+import {
+  type Deployment,
+  keptRoot,
+  otherDeployment,
+  placedContentPath,
+  readDeployment,
+} from '../../store/deployment.ts'
+import { type OpenTrial, readTrials } from '../../transaction/transaction.ts'
+import type { Trial } from '../../transaction/trial.ts'
 import type { Context } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
+import { carryOut, isPending, judgeOwn } from '../trials.ts'
 import { singleDeparture } from './departure.ts'
 import { absentPaths, tmpfilesCopy } from './deployment-plan.ts'
 import { hostView } from './host-view.ts'
@@ -36,10 +43,31 @@ export interface RollbackResult {
  *
  * @throws ForerunError `container-not-found`, `no-deployment`.
  */
-export async function rollback(name: string, context: Context): Promise<RollbackResult> {
+export async function rollback(
+  name: string,
+  options: { readonly settle?: number | undefined },
+  context: Context,
+): Promise<RollbackResult> {
+  const { trial, ...result } = await switchBack(name, options, context)
+  if (trial !== undefined) await judgeOwn(trial, context)
+  return result
+}
+
+async function switchBack(
+  name: string,
+  options: { readonly settle?: number | undefined },
+  context: Context,
+): Promise<RollbackResult & { trial: OpenTrial | undefined }> {
+  const { settle = context.settings.update.settle } = options
   const title = `rollback ${name}`
-  using _host = await lockHost(title, context)
+  const pending = pendingUpdate(name, context)
+  using _host = await lockHost(title, context, [name])
   const before = requireDeployment(name, context)
+  // It has not run yet, and was taken back for this command.
+  if (pending !== undefined && pending.folder !== before.folder) {
+    const { image, revision: to } = before.info
+    return { name, image, from: pending.info.revision, to, running: true, kept: [], trial: undefined }
+  }
   const after = otherDeployment(context.paths.containers, before)
   if (after === undefined) {
     throw new ForerunError('no-deployment', `Cannot find a previous deployment to rollback: ${name} was not updated`, {
@@ -48,20 +76,25 @@ export async function rollback(name: string, context: Context): Promise<Rollback
   }
   const from = await singleDeparture(before, context)
   const running = from.service?.active === true && after.info['has-container-service']
-  const to = returnOf(after, { start: running, context })
+  const to = returnOf(after, { goesOn: running, context })
   const transition = transitionChanges({ from, to }, hostView(name, context))
   tellKept(transition, context)
-  await applyChanges({ title, containers: [name] }, transition.changes, {
-    journal: context.paths.journal,
-    host: changeHost(context),
-    signal: context.signal,
+  const trial = await carryOut({ title, containers: [name] }, transition.changes, {
+    trial: running ? { container: name, awaits: 'start', settle } : undefined,
+    context,
   })
   const { image, revision } = after.info
-  return { name, image, from: before.info.revision, to: revision, running, kept: transition.kept }
+  return { name, image, from: before.info.revision, to: revision, running, kept: transition.kept, trial }
+}
+
+/** The deployment of an update that waits for the next boot. */
+function pendingUpdate(name: string, { paths }: Context): Deployment | undefined {
+  const isOurs = ({ trial }: { trial: Trial }): boolean => trial.container === name && isPending(trial)
+  return readTrials(paths.journal).some(isOurs) ? readDeployment(paths.containers, name) : undefined
 }
 
 /** A deployment that lies in its folder already. @throws ForerunError `runtime`, `no-deployment`. */
-function returnOf(deployment: Deployment, { start, context }: { start: boolean; context: Context }): Arrival {
+function returnOf(deployment: Deployment, { goesOn, context }: { goesOn: boolean; context: Context }): Arrival {
   const { name, folder, info } = deployment
   const files = placedFiles(deployment, context.paths).map((file) => withContent(file, deployment))
   const runtime = info['has-container-service'] ? findRuntime(info.runtime) : info.runtime
@@ -75,7 +108,7 @@ function returnOf(deployment: Deployment, { start, context }: { start: boolean; 
         ? undefined
         : { file: tmpfilesCopy(name, folder), absent: absentPaths(tmpfilesPaths(tmpfiles)) },
     volumes: [],
-    start,
+    goesOn,
     keptRoot: keptRoot(deployment),
   }
   return { name, folder, staged: undefined, files, service: info['has-container-service'] ? service : undefined }

@@ -3,7 +3,7 @@ import { unitName } from '../../host/paths.ts'
 import { runAttached } from '../../host/run.ts'
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
-import { startService } from '../start-service.ts'
+import { bringUp } from '../judge.ts'
 
 /** A container that has been installed. @throws ForerunError `container-not-found`. */
 export function requireDeployment(name: string, context: Context): Deployment {
@@ -16,7 +16,9 @@ export function requireDeployment(name: string, context: Context): Deployment {
 
 /** Starts the service of a container, waits until systemd calls it started, and sees that it stays up. */
 export async function startContainer(name: string, context: Context): Promise<void> {
-  await startService(serviceOf(name, context), context)
+  const unit = serviceOf(name, context)
+  const { settle } = context.settings.service
+  await bringUp({ unit, settle, dependants: [] }, async () => (await context.manager()).start(unit), context)
 }
 
 /** Stops the service of a container and waits until it has ended. */

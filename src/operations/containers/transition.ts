@@ -27,7 +27,8 @@ export interface ArrivingService {
   readonly tmpfiles: { readonly file: string; readonly absent: readonly string[] } | undefined
   /** What puts volumes into the folders that the tmpfiles.d lines make. */
   readonly volumes: readonly Change[]
-  readonly start: boolean
+  /** Whether the one that runs from the deployment before goes on meanwhile: to be restarted, or until the next boot. */
+  readonly goesOn: boolean
   /** Of a writable root that keeps what was written: where that is to be. */
   readonly keptRoot: string | undefined
 }
@@ -87,7 +88,7 @@ function arrivalChanges({ name, folder, staged, files, service }: Arrival, view:
     files.filter((file) => roles.includes(file.role) && !isThere(file, view)).map(placing)
   const deployment: Change[] = [...arriving(staged, folder), { kind: 'make-symlink', ...currentLink(name, folder) }]
   if (service === undefined) return [...deployment, ...of('host')]
-  const { unit, container, mountUnit, tmpfiles, volumes, start } = service
+  const { unit, container, mountUnit, tmpfiles, volumes } = service
   return [
     { kind: 'reload', when: 'undone' },
     ...deployment,
@@ -102,7 +103,6 @@ function arrivalChanges({ name, folder, staged, files, service }: Arrival, view:
     { kind: 'unit-state', unit, container },
     ...of('enablement'),
     { kind: 'reload', when: 'applied' },
-    ...(start ? [{ kind: 'start', unit, container } as const] : []),
   ]
 }
 
@@ -144,7 +144,7 @@ function departureChanges(departure: Departure, view: HostView): Pick<Transition
     ...[...links].map((path): Change => ({ kind: 'remove-file', path })),
     { kind: 'reload', when: 'applied' },
     { kind: 'stop', unit, container },
-    ...mountUnits.map((mountUnit): Change => ({ kind: 'unmount', unit: mountUnit })),
+    ...unmounting(mountUnits, 'applied'),
     ...(tmpfiles === '' ? [] : [{ kind: 'remove-tmpfiles', lines: tmpfiles } as const]),
     ...removing(going.filter((file) => !isLink(file))),
     ...ending,
@@ -154,10 +154,10 @@ function departureChanges(departure: Departure, view: HostView): Pick<Transition
 }
 
 /**
- * From one deployment to the next. What can be done beside the running service comes first: the folder, the mount of its root,
- * new directories and volumes. Then the link, files and unit are switched, each in one step, and the service is restarted in
- * one job; what only the one before had goes last. A root that keeps what was written has to be let go by the one before
- * it is given to the next one.
+ * From one deployment to the next, up to where the service can be restarted; until then it runs from the one before, whose root
+ * is unmounted when all is committed. What is made beside it comes first: the folder, the mount of the next root, new
+ * directories and volumes. Then the link, files and unit are switched, each in one step. A root that keeps what was written
+ * has to be let go by the one before it is given to the next one: that service is stopped.
  */
 function successionChanges(from: Departure, to: Arrival, view: HostView): TransitionPlan {
   const files = fileChanges(from, to, view)
@@ -175,9 +175,9 @@ function successionChanges(from: Departure, to: Arrival, view: HostView): Transi
   const { unit, container } = known
   const service = { unit, container }
   const moved = keptRootChanges(before, after)
-  const unmounted = moved.length > 0 ? [] : unmounting(before?.mountUnits ?? [], mount)
+  const hasToStop = before?.active === true && (after?.goesOn !== true || moved.length > 0)
+  const old = (before?.mountUnits ?? []).filter((each) => each !== mount || moved.length > 0)
   const mounting: Change[] = mount === undefined ? [] : [...reloaded, { kind: 'mount', unit: mount }]
-  const isStopped = before?.active === true && (after?.start !== true || moved.length > 0)
   return plan([
     { kind: 'reload', when: 'undone' },
     ...replaced,
@@ -188,19 +188,16 @@ function successionChanges(from: Departure, to: Arrival, view: HostView): Transi
     ...(after?.volumes ?? []),
     { kind: 'unit-state', ...service },
     { kind: 'reload', when: 'undone' },
-    ...(isStopped ? [{ kind: 'stop', ...service } as const] : []),
-    ...(moved.length > 0 ? [...unmounting(before?.mountUnits ?? [], undefined), ...moved, ...mounting] : []),
+    ...(hasToStop ? [{ kind: 'stop', ...service } as const] : []),
+    ...(moved.length > 0 ? [...unmounting(old, 'applied'), ...moved, ...mounting] : unmounting(old, 'finished')),
     ...switched,
     ...files.removed('enablement'),
     ...files.placed('drop-in', 'tmpfiles', 'unit'),
     ...files.placed('enablement'),
-    ...reloaded,
-    ...(after === undefined ? [] : [{ kind: 'load', unit } as const]),
-    ...(after?.start === true ? [{ kind: 'restart', ...service } as const] : []),
-    ...unmounted,
     ...files.removed('host', 'drop-in', 'tmpfiles', 'unit', 'mount'),
     ...emptied,
     ...reloaded,
+    ...(after === undefined ? [] : [{ kind: 'load', unit } as const]),
   ])
 }
 
@@ -211,8 +208,8 @@ function keptRootChanges(before: DepartingService | undefined, after: ArrivingSe
   return [{ kind: 'rename', path: before.keptRoot, to: after.keptRoot }]
 }
 
-function unmounting(units: readonly string[], except: string | undefined): Change[] {
-  return units.filter((unit) => unit !== except).map((unit) => ({ kind: 'unmount', unit }))
+function unmounting(units: readonly string[], when: 'applied' | 'finished'): Change[] {
+  return units.map((unit) => ({ kind: 'unmount', unit, when }))
 }
 
 /** What another container placed, or a folder that was made meanwhile; a unit in the way is for the change to refuse. */

@@ -1,8 +1,7 @@
 import type { Deployment } from '../../store/deployment.ts'
-import { applyChanges } from '../../transaction/transaction.ts'
-import { changeHost } from '../change-host.ts'
 import type { Context } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
+import { carryOut } from '../trials.ts'
 import { wholeDeparture } from './departure.ts'
 import { hostView } from './host-view.ts'
 import { requireDeployment } from './service.ts'
@@ -21,7 +20,7 @@ export interface UninstallResult {
  * @throws ForerunError `container-not-found`.
  */
 export async function uninstall(name: string, context: Context): Promise<UninstallResult> {
-  using _lock = await lockHost(`uninstall ${name}`, context)
+  using _lock = await lockHost(`uninstall ${name}`, context, [name])
   return await uninstallDeployment(requireDeployment(name, context), context)
 }
 
@@ -33,10 +32,6 @@ export async function uninstallDeployment(deployment: Deployment, context: Conte
   for (const path of kept) {
     context.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
   }
-  await applyChanges({ title: `uninstall ${name}`, containers: [name] }, changes, {
-    journal: context.paths.journal,
-    host: changeHost(context),
-    signal: context.signal,
-  })
+  await carryOut({ title: `uninstall ${name}`, containers: [name] }, changes, { trial: undefined, context })
   return { name, kept }
 }

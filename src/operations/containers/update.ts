@@ -1,22 +1,14 @@
 import { ForerunError } from '../../errors.ts'
-import { unitName } from '../../host/paths.ts'
-import {
-  type Deployment,
-  keptRoot,
-  nextFolder,
-  readDeployment,
-  readDeployments,
-  refusedManifests,
-  rememberRefused,
-} from '../../store/deployment.ts'
-import { applyChanges } from '../../transaction/transaction.ts'
-import { changeHost } from '../change-host.ts'
+import { type Deployment, keptRoot, nextFolder, readDeployments, refusedManifests } from '../../store/deployment.ts'
+import type { OpenTrial } from '../../transaction/transaction.ts'
+import type { Trial } from '../../transaction/trial.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
+import { carryOut, judgeOwn, type TrialWish } from '../trials.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { singleDeparture } from './departure.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
-import { arrivalOf, planDeployment } from './deployment-plan.ts'
+import { arrivalOf, type DeploymentPlan, planDeployment } from './deployment-plan.ts'
 import { type GivenValues, givenValues, updatedValues } from './given-values.ts'
 import type { HostFileView } from './host-files.ts'
 import { hostView, viewWithout } from './host-view.ts'
@@ -27,7 +19,7 @@ import { findRuntime } from './runtime.ts'
 import { requireDeployment } from './service.ts'
 import { stageDeployment } from './stage-deployment.ts'
 import { tellKept } from './tell-kept.ts'
-import { transitionChanges } from './transition.ts'
+import { type Departure, transitionChanges } from './transition.ts'
 import { imageFinder } from './updated-image.ts'
 import { stageVolumes } from './volumes.ts'
 
@@ -39,6 +31,10 @@ export interface UpdateRequest extends SourceOptions {
   readonly rebase?: string
   /** Leave the service stopped. */
   readonly noStart?: boolean
+  /** Switch now, and restart nothing: it runs from the next boot on, after which it is judged. */
+  readonly atBoot?: boolean
+  /** Milliseconds that a service has to stay up; default: the setting. */
+  readonly settle?: number | undefined
   /** As for `install`: of host files that the deployment before did not have. */
   readonly acceptPower?: (files: readonly HostFileView[]) => Promise<void>
 }
@@ -50,8 +46,10 @@ export type UpdateResult = { readonly name: string } & (
       readonly image: string
       readonly from: string
       readonly to: string
-      /** Whether the service runs now. */
+      /** Whether the service runs with it now. */
       readonly running: boolean
+      /** Whether it will from the next boot on. */
+      readonly atBoot: boolean
       readonly kept: readonly string[]
     }
   | { readonly outcome: 'current'; readonly image: string; readonly to: string }
@@ -96,17 +94,30 @@ interface ParsedUpdate extends UpdateRequest {
 }
 
 async function updateContainer(name: string, request: ParsedUpdate, context: Context): Promise<UpdateResult> {
+  const { result, trial } = await switchOver(name, request, context)
+  if (trial?.trial.awaits === 'start') await judgeOwn(trial, context)
+  trial?.[Symbol.dispose]()
+  return result
+}
+
+/** Up to where the service can be restarted. */
+async function switchOver(
+  name: string,
+  request: ParsedUpdate,
+  context: Context,
+): Promise<{ result: UpdateResult; trial?: OpenTrial | undefined }> {
   const title = `update ${name}`
   using locked = await lockedImage(title, imageFinder(requireDeployment(name, context), request, context), context)
-  using _host = await lockHost(title, context)
+  using _host = await lockHost(title, context, [name])
   const { image } = locked
   const before = requireDeployment(name, context)
   const wish = wishOf(before, request, context)
   const bundle = deploymentBundle(image, wish)
-  if (isCurrent(before, image, bundle.values)) return { name, outcome: 'current', image: image.name, to: image.id }
+  const about = { name, image: image.name, to: image.id }
+  if (isCurrent(before, image, bundle.values)) return { result: { ...about, outcome: 'current' } }
   if (!request.isAsked && refusedManifests(before).includes(image.manifest)) {
     const reason = `it did not stay up with this version before; to try it again: forerun update ${name}`
-    return { name, outcome: 'left', image: image.name, to: image.id, reason }
+    return { result: { ...about, outcome: 'left', reason } }
   }
   for (const message of bundle.notices) context.emit({ type: 'notice', message })
   const from = await singleDeparture(before, context)
@@ -118,47 +129,53 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
     view: viewWithout(from.files, view),
     context,
   })
+  const takesRoot =
+    from.service?.keptRoot !== undefined && keptRoot({ folder: wish.folder, info: plan.info }) !== undefined
+  const start = startOf(request, from, plan)
+  if (start === 'boot' && takesRoot) throw rootInUse(name)
   const power = newPower(plan, before, context)
   if (power.length > 0) await request.acceptPower?.(power)
   await using volumes = await stageVolumes(bundle.service, image, context)
-  const takesRoot =
-    from.service?.keptRoot !== undefined && keptRoot({ folder: wish.folder, info: plan.info }) !== undefined
   await using staged = await stageDeployment(plan, context, { takesRoot })
-  const running = from.service?.active === true && bundle.service !== undefined && request.noStart !== true
-  const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, start: running })
+  const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, goesOn: start !== 'no' })
   const transition = transitionChanges({ from, to }, view)
   tellKept(transition, context)
-  try {
-    await applyChanges({ title, containers: [name] }, transition.changes, {
-      journal: context.paths.journal,
-      host: changeHost(context),
-      signal: context.signal,
-    })
-  } catch (error) {
-    if (error instanceof ForerunError && error.code === 'systemd') await concludeFailure(before, image, context)
-    throw error
-  }
+  const trial = await carryOut({ title, containers: [name] }, transition.changes, {
+    trial: start === 'no' ? undefined : trialWish(before, { image, awaits: start, request, context }),
+    context,
+  })
   const { kept } = transition
-  return { name, outcome: 'updated', image: image.name, from: before.info.revision, to: image.id, running, kept }
+  const outcome = { outcome: 'updated', from: before.info.revision, kept } as const
+  return { result: { ...about, ...outcome, running: start === 'start', atBoot: start === 'boot' }, trial }
 }
 
-/**
- * Remembers the version that did not stay up, and tells that the one before is back: what undoing could not do it has told
- * itself. A disk that is full or a bus that is gone must not hide why the update failed.
- */
-async function concludeFailure(before: Deployment, image: InstallableImage, context: Context): Promise<void> {
-  const { name, folder, info } = before
-  const { paths, emit } = context
-  try {
-    rememberRefused(before, image.manifest)
-    if (readDeployment(paths.containers, name)?.folder !== folder) return
-    const { activeState } = await (await context.manager()).status(unitName(name))
-    const state = activeState === 'active' ? 'runs as before' : `is ${activeState}`
-    emit({ type: 'notice', message: `${name} was put back to ${info.image} (${info.revision}), and ${state}` })
-  } catch (error) {
-    if (!(error instanceof ForerunError) && (error as NodeJS.ErrnoException).syscall === undefined) throw error
-    emit({ type: 'notice', message: `${name}: ${(error as Error).message}` })
-  }
+/** When the service is to run from what is new: one that does not run is not started. */
+function startOf(
+  { noStart, atBoot }: UpdateRequest,
+  { service }: Departure,
+  { bundle }: DeploymentPlan,
+): 'no' | Trial['awaits'] {
+  if (service?.active !== true || bundle.service === undefined || noStart === true) return 'no'
+  return atBoot === true ? 'boot' : 'start'
+}
+
+function rootInUse(name: string): ForerunError {
+  return new ForerunError(
+    'usage',
+    `--at-boot is not possible: the next root of ${name} takes along what it writes now`,
+    {
+      hint: 'Leave it out: the service is stopped while what it wrote is handed on.',
+    },
+  )
+}
+
+function trialWish(
+  { name, folder }: Deployment,
+  options: { image: InstallableImage; awaits: Trial['awaits']; request: UpdateRequest; context: Context },
+): TrialWish {
+  const { image, awaits, request, context } = options
+  const { settle = context.settings.update.settle } = request
+  return { container: name, awaits, settle, candidate: { manifest: image.manifest, before: folder } }
 }
 
 /** What was decided for the deployment before stays decided. */

@@ -7,7 +7,8 @@ import { type ImageRecord, readImageIndex, writeImageIndex } from '../../store/i
 import { nameImage, spelledName, spellingsOf, withoutName } from '../../store/image-names.ts'
 import { pruneStore } from '../../store/prune.ts'
 import type { Context } from '../context.ts'
-import { lockHost, lockStore } from '../lock-host.ts'
+import { lockHost } from '../lock-host.ts'
+import { lockStore } from '../locks.ts'
 import { namedImage } from '../lookup/named-image.ts'
 
 /** A row of `images list`: an image under one of its names, as that was given, or without one. */

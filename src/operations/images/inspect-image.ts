@@ -38,7 +38,10 @@ export interface ImageInspection extends Pick<TemplateVariables, 'variables' | '
   readonly labels: Readonly<Record<string, string>>
   /** Of the manifest. */
   readonly annotations: Readonly<Record<string, string>>
-  readonly configuration: Omit<ImageConfiguration['config'], 'labels'> & { readonly healthCheck?: object }
+  readonly configuration: Omit<ImageConfiguration['config'], 'labels' | 'healthCheck'> & {
+    /** As it is stored. */
+    readonly healthCheck?: object
+  }
   /** What was read of layers to know the variables; absent for a stored image. */
   readonly fetched?: RemoteVariables['fetched']
 }
@@ -123,7 +126,7 @@ function described(
 ): Described {
   const { manifest, configuration, configurationBytes } = image
   const { created, author } = configuration
-  const { labels, ...config } = configuration.config
+  const { labels, healthCheck: _, ...config } = configuration.config
   const { healthCheck } = parseConfigurationDetails(configurationBytes, { layers: manifest.layers.length })
   return {
     names: about.names,

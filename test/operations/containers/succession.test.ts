@@ -66,7 +66,7 @@ function from(options: { active?: boolean; keptRoot?: string; files?: readonly P
   }
 }
 
-function to(options: { start?: boolean; keptRoot?: string; staged?: string | undefined } = {}): Arrival {
+function to(options: { goesOn?: boolean; keptRoot?: string; staged?: string | undefined } = {}): Arrival {
   return {
     name: 'etcd',
     folder: `${containers}/etcd.1`,
@@ -77,7 +77,7 @@ function to(options: { start?: boolean; keptRoot?: string; staged?: string | und
       mountUnit: 'rootfs-1.mount',
       tmpfiles: { file: `${containers}/etcd.1/tmpfiles-etcd.conf`, absent: ['/run/etcd'] },
       volumes: [],
-      start: options.start ?? true,
+      goesOn: options.goesOn ?? true,
       keptRoot: options.keptRoot,
     },
   }
@@ -96,7 +96,7 @@ function kinds(changes: readonly Change[]): string[] {
 }
 
 describe('the changes from one deployment to the next', () => {
-  it('prepare beside the running service, switch each file in one step, restart once, and clean up last', () => {
+  it('prepare beside the running service, switch each file in one step, and let go of its root at the end', () => {
     const { changes, kept, saved } = transitionChanges({ from: from(), to: to() }, hostInMemory(onHost(placedBy(0))))
     assert.deepEqual([kept, saved], [[], []])
     assert.deepEqual(changes, [
@@ -109,6 +109,7 @@ describe('the changes from one deployment to the next', () => {
       { kind: 'create-tmpfiles', file: `${containers}/etcd.1/tmpfiles-etcd.conf`, absent: ['/run/etcd'] },
       { kind: 'unit-state', ...service },
       { kind: 'reload', when: 'undone' },
+      { kind: 'unmount', unit: 'rootfs-0.mount', when: 'finished' },
       { kind: 'replace-symlink', path: `${containers}/etcd`, target: 'etcd.1', ...root },
       written('replace-file', '/etc/etcd/conf', 'conf 1'),
       written('write-file', '/etc/etcd/only-1', 'only'),
@@ -116,34 +117,30 @@ describe('the changes from one deployment to the next', () => {
       { kind: 'replace-symlink', path: '/etc/etcd/link', target: 'target-1', ...root },
       written('replace-file', dropIn, `drop-in ${containers}/etcd.1`),
       written('replace-file', `${units}/etcd.service`, `unit ${containers}/etcd.1`),
-      { kind: 'reload', when: 'applied' },
-      { kind: 'load', unit: 'etcd.service' },
-      { kind: 'restart', ...service },
-      { kind: 'unmount', unit: 'rootfs-0.mount' },
       { kind: 'remove-file', path: '/etc/etcd/only-0' },
       { kind: 'remove-file', path: `${units}/rootfs-0.mount` },
       { kind: 'remove-empty', paths: ['/etc/folder-0'] },
       { kind: 'reload', when: 'applied' },
+      { kind: 'load', unit: 'etcd.service' },
     ])
   })
 
   it('go back to a folder that is there, and leave a stopped service stopped', () => {
     const host = hostInMemory(onHost(placedBy(0)))
-    const transition = { from: from({ active: false }), to: to({ start: false, staged: undefined }) }
+    const transition = { from: from({ active: false }), to: to({ goesOn: false, staged: undefined }) }
     const { changes } = transitionChanges(transition, host)
-    assert.ok(!kinds(changes).some((kind) => ['discard', 'rename', 'restart', 'stop', 'start'].includes(kind)))
+    assert.ok(!kinds(changes).some((kind) => ['discard', 'rename', 'stop'].includes(kind)))
   })
 
   it('stop a running service that is not to be started', () => {
-    const { changes } = transitionChanges({ from: from(), to: to({ start: false }) }, hostInMemory({}))
-    const order = kinds(changes)
-    assert.ok(order.includes('stop') && !order.includes('restart'))
+    const { changes } = transitionChanges({ from: from(), to: to({ goesOn: false }) }, hostInMemory({}))
+    assert.ok(kinds(changes).includes('stop'))
   })
 
-  it('take along what was written to the root, between stopping and starting', () => {
+  it('take along what was written to the root, between stopping the service and mounting the next root', () => {
     const transition = { from: from({ keptRoot: '/0/upper' }), to: to({ keptRoot: '/1/upper' }) }
     const { changes } = transitionChanges(transition, hostInMemory({}))
-    const wanted = ['stop', 'unmount', 'rename', 'mount', 'restart']
+    const wanted = ['stop', 'unmount', 'rename', 'mount']
     const moved = changes.findIndex((change) => change.kind === 'rename' && change.to === '/1/upper')
     const order = kinds(changes).filter(
       (kind, index) => wanted.includes(kind) && (kind !== 'rename' || index === moved),
@@ -217,6 +214,6 @@ describe('the changes from one deployment to the next', () => {
     const removed = changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : []))
     assert.deepEqual(removed, [wants, '/etc/etcd/only-0', dropIn, `${units}/etcd.service`, `${units}/rootfs-0.mount`])
     assert.ok(kinds(changes).includes('stop') && kinds(changes).includes('unmount'))
-    assert.ok(!kinds(changes).some((kind) => kind === 'load' || kind === 'restart' || kind === 'mount'))
+    assert.ok(!kinds(changes).some((kind) => kind === 'load' || kind === 'mount'))
   })
 })

@@ -49,13 +49,13 @@ const arrival: Arrival = {
     mountUnit: 'rootfs.mount',
     tmpfiles: { file: '/var/lib/forerun/containers/etcd.0/tmpfiles-etcd.conf', absent: ['/var/lib/etcd'] },
     volumes: [{ kind: 'place-volume', staged: '/var/lib/.staged', path: '/var/lib/etcd/data' }],
-    start: true,
+    goesOn: false,
     keptRoot: undefined,
   },
 }
 
 describe('the changes of an installation', () => {
-  it('place the deployment, then files, then the unit, and enable and start it last', () => {
+  it('place the deployment, then files, then the unit, and enable it last', () => {
     assert.deepEqual(transitionChanges({ to: arrival }, hostInMemory({})).changes, [
       { kind: 'reload', when: 'undone' },
       { kind: 'rename', path: '/var/lib/forerun/containers/.forerun-x', to: '/var/lib/forerun/containers/etcd.0' },
@@ -80,7 +80,6 @@ describe('the changes of an installation', () => {
       { kind: 'unit-state', unit: 'etcd.service', container },
       { kind: 'make-symlink', path: wants, target: '../etcd.service', ...root },
       { kind: 'reload', when: 'applied' },
-      { kind: 'start', unit: 'etcd.service', container },
     ])
   })
 
@@ -143,7 +142,7 @@ describe('the changes of an uninstallation', () => {
       removed(`${units}/added.target.wants/etcd.service`),
       { kind: 'reload', when: 'applied' },
       { kind: 'stop', unit: 'etcd.service', container },
-      { kind: 'unmount', unit: 'rootfs.mount' },
+      { kind: 'unmount', unit: 'rootfs.mount', when: 'applied' },
       { kind: 'remove-tmpfiles', lines: 'D /run/etcd' },
       removed('/srv/etcd/conf'),
       removed('/srv/etcd/link'),

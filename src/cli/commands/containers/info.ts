@@ -4,6 +4,7 @@ import { age } from '../../output/age.ts'
 import { printable } from '../../output/printable.ts'
 import { formatTable } from '../../output/table.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
+import { stateWords } from './state-words.ts'
 
 export function infoCommand(session: Session): Command {
   return resultCommand('info', {
@@ -24,8 +25,8 @@ export function infoCommand(session: Session): Command {
 }
 
 function describe(container: ContainerInspection): string {
-  const { detail, other, since } = container
-  const state = detail === '' ? container.state : `${container.state} (${detail})`
+  const { other, since } = container
+  const state = stateWords(container)
   const fields = [
     ['Name', container.container],
     ['Image', container.image],
