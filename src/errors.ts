@@ -59,6 +59,7 @@ export type ErrorCode =
   | 'store' // a damaged store
   | 'program' // a program of the host that is missing, cannot be started, or does not come to its end
   | 'checkout' // a method that the file system, or the container's powers, rule out
+  | 'mount' // a directory that cannot be mounted at, or is no mount of forerun's, or is in use
   | 'disk-full'
   | 'host-file' // the host's file system refused
   | 'locked'

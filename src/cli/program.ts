@@ -6,6 +6,7 @@ import { installCommand } from './commands/install.ts'
 import { loginCommand } from './commands/login.ts'
 import { logoutCommand } from './commands/logout.ts'
 import { logsCommand } from './commands/logs.ts'
+import { mountCommand, umountCommand } from './commands/mount.ts'
 import { pullCommand } from './commands/pull.ts'
 import { pushCommand } from './commands/push.ts'
 import { recoverCommand } from './commands/recover.ts'
@@ -47,6 +48,8 @@ const commands: Readonly<Record<string, (session: Session) => Command>> = {
   run: runCommand,
   stop: stopCommand,
   logs: logsCommand,
+  mount: mountCommand,
+  umount: umountCommand,
   containers: containersCommand,
   pull: pullCommand,
   push: pushCommand,
@@ -84,7 +87,7 @@ function helpCommand(root: Command): Command {
     .action((words: string[]) => {
       let explained = root
       for (const word of words) {
-        const next = explained.commands.find((child) => child.name() === word)
+        const next = explained.commands.find((child) => isCalled(child, word))
         if (next === undefined) {
           const hint = `See: ${pathOf(explained)} --help`
           throw new ForerunError('usage', `unknown command '${word}'`, { hint })
@@ -93,6 +96,10 @@ function helpCommand(root: Command): Command {
       }
       explained.outputHelp()
     })
+}
+
+function isCalled(command: Command, word: string): boolean {
+  return command.name() === word || command.aliases().includes(word)
 }
 
 function pathOf(command: Command): string {
@@ -128,7 +135,7 @@ function prepare(command: Command, session: { -readonly [Key in keyof Session]: 
 /** The hint leads to the help of the command that was meant, as far as it is known. */
 function usageError(error: CommanderError, root: Command, words: readonly string[]): ForerunError {
   let meant = root
-  for (const word of words) meant = meant.commands.find((child) => child.name() === word) ?? meant
+  for (const word of words) meant = meant.commands.find((child) => isCalled(child, word)) ?? meant
   const message = error.code === 'commander.help' ? 'a command is needed' : error.message.replace(/^error: /, '')
   return new ForerunError('usage', message, { hint: `See: ${pathOf(meant)} --help`, cause: error })
 }

@@ -26,6 +26,12 @@ export function overlayOptions(folder: string, kind: OverlayKind): string {
   return `lowerdir=${lower},upperdir=${join(folder, 'upper')},workdir=${join(folder, 'work')},${untied}`
 }
 
+/** The same for looking at what such an overlay would show, where it is not mounted: nothing can be written. */
+export function overlayViewOptions(folder: string, kind: OverlayKind): string {
+  const names = { writable: ['upper', 'checkout'], 'read-only': ['checkout', 'empty'] }[kind]
+  return `ro,redirect_dir=nofollow,metacopy=off,lowerdir=${names.map((name) => join(folder, name)).join(':')}`
+}
+
 /**
  * Mounts an overlay below `folder`, which must not exist, and changes files in it, as a container may. It is mounted for
  * the trying process alone, and gone with it, however that ends; the folder is removed.

@@ -22,6 +22,13 @@ const mistakes: [line: string, error: string, hint: string][] = [
   ['--debug constructor', "unknown command 'constructor'", 'See: forerun --help'],
   ['--debug pull', "missing required argument 'IMAGE'", 'See: forerun pull --help'],
   ['containers list -aqz', "unknown option '-z'", 'See: forerun containers list --help'],
+  ['unmount', "missing required argument 'DIR'", 'See: forerun umount --help'],
+  ['mount etcd', "missing required argument 'DIR'", 'Name an empty directory: forerun mount etcd DIR'],
+  [
+    'mount etcd --live --storage ostree /mnt',
+    'mounts of forerun are read-only and do not support --live',
+    'Leave it out, or run a command in the container: forerun run NAME COMMAND',
+  ],
   ['help nosuch', "unknown command 'nosuch'", 'See: forerun --help'],
   ['help images nosuch', "unknown command 'nosuch'", 'See: forerun images --help'],
 ]

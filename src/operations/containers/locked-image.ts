@@ -2,21 +2,21 @@ import type { Context } from '../context.ts'
 import { lockStore } from '../locks.ts'
 import type { InstallableImage } from './installable-image.ts'
 
-export interface ImageFinder {
+export interface ImageFinder<Image = InstallableImage> {
   /** undefined where it has to be fetched. */
-  stored(): Promise<InstallableImage | undefined>
-  fetched(): Promise<InstallableImage>
+  stored(): Promise<Image | undefined>
+  fetched(): Promise<Image>
 }
 
 /**
  * An image, and the store locked so that it stays: shared with others where it is stored already, and by itself for as long as
  * it is fetched.
  */
-export async function lockedImage(
+export async function lockedImage<Image = InstallableImage>(
   title: string,
-  find: ImageFinder,
+  find: ImageFinder<Image>,
   context: Context,
-): Promise<{ image: InstallableImage } & Disposable> {
+): Promise<{ image: Image } & Disposable> {
   const shared = await lockStore(title, 'shared', context)
   const stored = await find.stored().catch((error: unknown) => {
     shared[Symbol.dispose]()

@@ -7,6 +7,7 @@ import { type ImageRecord, readImageIndex, writeImageIndex } from '../../store/i
 import { nameImage, spelledName, spellingsOf, withoutName } from '../../store/image-names.ts'
 import { pruneStore } from '../../store/prune.ts'
 import type { Context } from '../context.ts'
+import { removeLeftMounts } from '../left-mounts.ts'
 import { lockHost } from '../lock-host.ts'
 import { lockStore } from '../locks.ts'
 import { namedImage } from '../lookup/named-image.ts'
@@ -184,13 +185,15 @@ function takenNames(before: ImageRecord, after: ImageRecord): string[] {
 }
 
 /**
- * Removes images that have no name and no container, and what no image needs.
+ * Removes images that have no name and no container, and what no image needs; also what killed mounts left. What is mounted
+ * has its files all the same.
  *
  * @throws ForerunError `store` when the list of images lacks one that a container was made of: what else is lost then?
  */
 export async function pruneImages(context: Context): Promise<{ deleted: readonly string[]; bytes: number }> {
   using _store = await lockStore('images prune', 'exclusive', context)
   using _host = await lockHost('images prune', context)
+  await removeLeftMounts(context)
   const { store } = context.paths
   const used = usedManifests(context)
   const index = readImageIndex(store)
