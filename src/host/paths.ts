@@ -11,6 +11,8 @@ export interface HostPaths {
   readonly hostLock: string
   readonly units: string
   readonly tmpfiles: string
+  /** Settings of Project Atomic's tool, which say where its deployments are. */
+  readonly atomicSettings: string
 }
 
 export function hostPaths(places: { store: string; containers: string }): HostPaths {
@@ -22,6 +24,7 @@ export function hostPaths(places: { store: string; containers: string }): HostPa
     hostLock: '/run/forerun/host.lock',
     units: '/etc/systemd/system',
     tmpfiles: '/etc/tmpfiles.d',
+    atomicSettings: '/etc/atomic.conf',
   }
 }
 

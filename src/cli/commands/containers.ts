@@ -4,6 +4,7 @@ import type { ContainerRow, OtherDeployment } from '../../operations/containers/
 import { age } from '../output/age.ts'
 import { formatTable } from '../output/table.ts'
 import { groupCommand, perform, resultCommand, type Session } from '../session.ts'
+import { adoptCommand } from './containers/adopt.ts'
 import { diffCommand } from './containers/diff.ts'
 import { infoCommand } from './containers/info.ts'
 import { stateWords } from './containers/state-words.ts'
@@ -21,6 +22,7 @@ export function containersCommand(session: Session): Command {
     .addCommand(diffCommand(session))
     .addCommand(updateCommand(session, 'forerun containers'))
     .addCommand(rollbackCommand(session, 'forerun containers'))
+    .addCommand(adoptCommand(session))
     .addCommand(deleteCommand(session))
 }
 

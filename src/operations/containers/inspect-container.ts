@@ -1,10 +1,12 @@
 import { builtInVariables, forcedVariables } from '../../bundle/values.ts'
 import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
-import type { Deployment } from '../../store/deployment.ts'
+import { type AtomicContainer, atomicCheckouts, readAtomicContainer } from '../../store/atomic-containers.ts'
+import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
+import { adoptedDeployment } from './adoption-plan.ts'
 import { type HostView, hostView } from './host-view.ts'
-import { type ContainerRow, containerRow, type OtherDeployment, otherOf, trialsByContainer } from './list-containers.ts'
+import { atomicRow, type ContainerRow, containerRow, type OtherDeployment, trialsByContainer } from './list-containers.ts'
 import { placedChecksum, placedFiles } from './placed-files.ts'
 import { requireDeployment } from './service.ts'
 
@@ -38,7 +40,7 @@ export interface InspectedFile {
 
 /** @throws ForerunError `container-not-found`. */
 export async function inspectContainer(name: string, context: Context): Promise<ContainerInspection> {
-  const deployment = requireDeployment(name, context)
+  const { deployment, atomic } = await findContainer(name, context)
   const { folder, info } = deployment
   const { forerun } = info
   const hasService = info['has-container-service']
@@ -46,11 +48,14 @@ export async function inspectContainer(name: string, context: Context): Promise<
   const status = await manager?.status(unitName(name))
   const secrets = new Set(forerun.secrets ?? [])
   const view = hostView(name, context)
+  const row = await (atomic === undefined
+    ? containerRow(deployment, { unit: status, trial: trialsByContainer(context).get(name) }, context)
+    : atomicRow(atomic, status, context))
   return {
-    ...(await containerRow(deployment, { unit: status, trial: trialsByContainer(context).get(name) }, context)),
+    ...row,
     digest: forerun.manifest,
     folder,
-    other: otherOf(deployment, context),
+    other: row.other,
     since: status?.since ?? 0,
     unitFileState: status?.unitFileState ?? '',
     rootfs: info.remote,
@@ -62,6 +67,21 @@ export async function inspectContainer(name: string, context: Context): Promise<
     ),
     files: inspectedFiles(deployment, view, context),
   }
+}
+
+/** Also one of Project Atomic's tool, as it would be taken over, in its old place. */
+async function findContainer(
+  name: string,
+  context: Context,
+): Promise<{ deployment: Deployment; atomic?: AtomicContainer }> {
+  const { paths } = context
+  const checkouts = atomicCheckouts(paths.atomicSettings)
+  const own = readDeployment(paths.containers, name)
+  const atomic = own === undefined ? readAtomicContainer(checkouts, name, { own: paths.containers }) : undefined
+  if (atomic === undefined) return { deployment: own ?? requireDeployment(name, context) }
+  const { folder } = atomic.current
+  const place = { folder, isCurrent: true, left: [], links: 'found', context } as const
+  return { deployment: await adoptedDeployment(atomic.current, place), atomic }
 }
 
 function isTold(variable: string, given: readonly string[]): boolean {

@@ -4,6 +4,12 @@ import * as v from 'valibot'
 import type { Settings } from '../../config/settings.ts'
 import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
+import {
+  type AtomicContainer,
+  atomicCheckouts,
+  type DamagedAtomicContainer,
+  surveyAtomicContainers,
+} from '../../store/atomic-containers.ts'
 import { type DamagedDeployment, type Deployment, otherDeployment, surveyDeployments } from '../../store/deployment.ts'
 import type { UnitState } from '../../systemd/manager.ts'
 import { readTrials } from '../../transaction/transaction.ts'
@@ -19,7 +25,11 @@ export interface ContainerRow {
   /** Unix time in seconds. */
   readonly created: number
   readonly state: ContainerState
-  /** Why it is in that state: what systemd says of a service that failed or is restarted; else empty. */
+  /** Of which tool: one of Project Atomic's is not taken over yet. */
+  readonly owner: 'forerun' | 'atomic'
+  /**
+   * Why it is in that state: what systemd says of a service that failed or is restarted; and that it is not taken over. Else empty.
+   */
   readonly detail: string
   /** What the setting calls it. */
   readonly backend: Settings['output']['backend']
@@ -52,20 +62,56 @@ export type ContainerState =
   | 'no service'
   | 'damaged'
 
-/** All containers, running or not, by name. A damaged one is told of in a notice, too. */
+/**
+ * All containers, running or not, by name; after them those of Project Atomic's tool that were not taken over. A damaged one is told
+ * of in a notice, too.
+ */
 export async function listContainers(context: Context): Promise<ContainerRow[]> {
-  const found = surveyDeployments(context.paths.containers)
-  const services = found.flatMap((each) => ('info' in each && each.info['has-container-service'] ? each.name : []))
+  const { paths } = context
+  const atomic = surveyAtomicContainers(atomicCheckouts(paths.atomicSettings), paths.containers)
+  // Read last: one that is taken over meanwhile is here, and told once.
+  const found = surveyDeployments(paths.containers)
+  const others = atomic.filter(({ name }) => !found.some((each) => each.name === name))
+  const deployments = [...found, ...others.map((each) => ('current' in each ? asDeployment(each.current) : each))]
+  const services = deployments.flatMap((each) =>
+    'info' in each && each.info['has-container-service'] ? each.name : [],
+  )
   const units = services.map(unitName)
   const states = units.length === 0 ? new Map() : await (await context.manager()).statuses(units)
   const trials = trialsByContainer(context)
-  return Promise.all(
-    found.map((each) =>
+  const state = ({ name }: { name: string }): UnitState | undefined => states.get(unitName(name))
+  return Promise.all([
+    ...found.map((each) =>
       'info' in each
-        ? containerRow(each, { unit: states.get(unitName(each.name)), trial: trials.get(each.name) }, context)
-        : damagedRow(each, context),
+        ? containerRow(each, { unit: state(each), trial: trials.get(each.name) }, context)
+        : damagedRow(each, 'forerun', context),
     ),
-  )
+    ...others.map((each) => atomicRow(each, state(each), context)),
+  ])
+}
+
+/** Of a container that Project Atomic's tool installed and nobody took over. @param unit the state of its unit. */
+export async function atomicRow(
+  container: AtomicContainer | DamagedAtomicContainer,
+  unit: UnitState | undefined,
+  context: Context,
+): Promise<ContainerRow> {
+  if ('problem' in container) return damagedRow(container, 'atomic', context)
+  const { current, other } = container
+  const row = await containerRow(asDeployment(current), { unit }, context)
+  return {
+    ...row,
+    owner: 'atomic',
+    detail: [row.detail, notTakenOver].filter((part) => part !== '').join('; '),
+    other: other === undefined ? null : shortly(asDeployment(other)),
+  }
+}
+
+const notTakenOver = 'of atomic, not taken over'
+
+/** As far as rows need it. */
+function asDeployment({ name, folder, info }: AtomicContainer['current']): Deployment {
+  return { name, folder, info: { ...info, forerun: { version: '', manifest: '', files: [], 'tmpfiles-made': [] } } }
 }
 
 /** A journal that cannot be read keeps nobody from seeing the containers: whoever changes something is told. */
@@ -86,7 +132,7 @@ export function trialsByContainer({ paths }: Context): ReadonlyMap<string, Conta
 /** @param known.unit the state of its unit. */
 export async function containerRow(
   deployment: Deployment,
-  { unit, trial = null }: { unit: UnitState | undefined; trial: ContainerRow['trial'] | undefined },
+  { unit, trial = null }: { unit: UnitState | undefined; trial?: ContainerRow['trial'] | undefined },
   context: Context,
 ): Promise<ContainerRow> {
   const { name, info } = deployment
@@ -98,6 +144,7 @@ export async function containerRow(
     command: command(deployment),
     created: info.created,
     state,
+    owner: 'forerun',
     detail: state === 'failed' || state === 'restarting' ? await whyNotUp(unitName(name), context) : '',
     backend: context.settings.output.backend,
     runtime: info.runtime,
@@ -110,18 +157,24 @@ export async function containerRow(
 export function otherOf(deployment: Deployment, { paths }: Context): OtherDeployment | null {
   try {
     const other = otherDeployment(paths.containers, deployment)
-    if (other === undefined) return null
-    const { folder, info } = other
-    return { folder, image: info.image, imageId: info.revision, created: info.created }
+    return other === undefined ? null : shortly(other)
   } catch (error) {
     if (error instanceof ForerunError) return null
     throw error
   }
 }
 
-function damagedRow({ name, problem }: DamagedDeployment, { settings, emit }: Context): ContainerRow {
+function shortly({ folder, info }: Deployment): OtherDeployment {
+  return { folder, image: info.image, imageId: info.revision, created: info.created }
+}
+
+function damagedRow(
+  { name, problem }: DamagedDeployment,
+  owner: ContainerRow['owner'],
+  { settings, emit }: Context,
+): ContainerRow {
   emit({ type: 'notice', message: `${name}: ${problem.message}` })
-  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '', other: null, trial: null }
+  const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '', other: null, owner, trial: null }
   return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: settings.output.backend }
 }
 

@@ -1,6 +1,7 @@
 import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
 import { runAttached } from '../../host/run.ts'
+import { atomicCheckouts, surveyAtomicContainers } from '../../store/atomic-containers.ts'
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { bringUp } from '../judge.ts'
@@ -10,8 +11,15 @@ export function requireDeployment(name: string, context: Context): Deployment {
   const deployment = readDeployment(context.paths.containers, name)
   if (deployment !== undefined) return deployment
   throw new ForerunError('container-not-found', `there is no container '${name}'`, {
-    hint: 'List them with: forerun containers list --all',
+    hint: isOfAtomic(name, context)
+      ? `Project Atomic's tool has one. Take it over first: forerun containers adopt ${name}`
+      : 'List them with: forerun containers list --all',
   })
+}
+
+function isOfAtomic(name: string, { paths }: Context): boolean {
+  const found = surveyAtomicContainers(atomicCheckouts(paths.atomicSettings), paths.containers)
+  return found.some((each) => each.name === name)
 }
 
 /** Starts the service of a container, waits until systemd calls it started, and sees that it stays up. */

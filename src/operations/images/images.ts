@@ -207,12 +207,12 @@ export async function pruneImages(context: Context): Promise<{ deleted: readonly
   return { deleted: gone.map(({ id }) => id), bytes: pruneStore(store) }
 }
 
-/** `--rootfs` needs no image. */
+/** `--rootfs` needs no image, and of a container that was taken over nobody knows it. */
 function refuseLostImages(index: readonly ImageRecord[], context: Context): void {
   const known = new Set<string>(index.map(({ manifest }) => manifest))
   const lost = allDeploymentFolders(context.paths.containers).find((folder) => {
     const { forerun, remote } = readInfo(folder)
-    return remote === null && !known.has(forerun.manifest)
+    return remote === null && forerun.manifest !== '' && !known.has(forerun.manifest)
   })
   if (lost === undefined) return
   throw new ForerunError('store', `the list of images has lost the image of the container '${containerOf(lost)}'`, {

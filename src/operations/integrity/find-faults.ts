@@ -74,7 +74,7 @@ export async function runVerification(scope: VerificationScope, context: Context
   return { faults, checkouts, read }
 }
 
-/** `tree` is undefined where forerun made no checkout: an image of host files only, `--rootfs`. */
+/** `tree` is undefined where forerun made no checkout: an image of host files only, `--rootfs`, a container that was taken over. */
 function expectedCheckout(
   folder: string,
   index: readonly ImageRecord[],
@@ -85,7 +85,8 @@ function expectedCheckout(
   try {
     const info = readInfo(folder)
     const target = checkoutFolder({ folder, info })
-    if (!info['has-container-service'] || info.remote !== null) return { target, tree: undefined }
+    const isMade = info['has-container-service'] && info.remote === null && info.forerun.manifest !== ''
+    if (!isMade) return { target, tree: undefined }
     const record = index.find(({ manifest }) => manifest === info.forerun.manifest)
     if (record === undefined) return { problem: `the store has lost its image ${info.forerun.manifest}`, info }
     const tree = imageTree(store, record, { objects: false })

@@ -129,7 +129,7 @@ function namesOfDeployments(containers: string): Map<string, string> {
   return new Map(
     folders.flatMap((folder): [string, string][] => {
       const manifest = manifestOf(folder)
-      return manifest === undefined ? [] : [[manifest, readInfo(folder).image]]
+      return manifest === undefined || manifest === '' ? [] : [[manifest, readInfo(folder).image]]
     }),
   )
 }
