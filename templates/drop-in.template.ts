@@ -10,3 +10,15 @@ RequiresMountsFor=$FOLDERS
 Delegate=yes
 ExecStartPre=$DELETE_STALE_STATE
 `
+
+/**
+ * Of a unit that Project Atomic's tool made. Its container's control group is where its configuration puts it, and not the unit's,
+ * so that nothing is delegated.
+ */
+export const adoptedDropInTemplate = `# Made by forerun for $NAME. Changes to this file are lost with the next update.
+[Unit]
+RequiresMountsFor=$FOLDERS
+
+[Service]
+ExecStartPre=$DELETE_STALE_STATE
+`

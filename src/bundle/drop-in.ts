@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { dropInTemplate } from '../../templates/drop-in.template.ts'
+import { adoptedDropInTemplate, dropInTemplate } from '../../templates/drop-in.template.ts'
 import { credentialLines } from './credentials.ts'
 import { type NotifyWay, notifySettings, notifyWay } from './notify-socket.ts'
 import type { Mount } from './runtime-schema.ts'
@@ -36,17 +36,8 @@ export function renderDropIn(
   unitText: string,
 ): string {
   const unit = parseUnit(unitText)
-  const folders = [service.destination, ...(service.rootfs === undefined ? [] : [service.rootfs])]
-  // The dash: there is nothing to delete after an orderly stop.
-  const deleteState = `${unitWord(`-${service.runtime}`)} delete --force ${unitArgument(service.name)}`
-  const base = renderLineTemplate(
-    parseTemplate(dropInTemplate, 'drop-in.template'),
-    new Map([
-      ['NAME', service.name],
-      ['FOLDERS', folders.map(unitPath).join(' ')],
-      ['DELETE_STALE_STATE', deleteState],
-    ]),
-  )
+  const deleteState = deleteStaleState(service)
+  const base = renderBase(dropInTemplate, service)
   const identifier =
     unitValue(unit, 'Service', 'SyslogIdentifier') === undefined ? [['SyslogIdentifier', service.name]] : []
   const lines = [
@@ -57,6 +48,36 @@ export function renderDropIn(
   ]
   const credentials = credentialLines(service.credentials ?? new Map())
   return base + credentials + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
+}
+
+/** As `renderDropIn`, of a container that was taken over: only what its start needs. */
+export function renderAdoptedDropIn(service: StartedService): string {
+  return renderBase(adoptedDropInTemplate, service)
+}
+
+/** What of a service every drop-in is about. */
+interface StartedService {
+  readonly name: string
+  readonly destination: string
+  readonly runtime: string
+  readonly rootfs?: string
+}
+
+function renderBase(template: string, service: StartedService): string {
+  const folders = [service.destination, ...(service.rootfs === undefined ? [] : [service.rootfs])]
+  return renderLineTemplate(
+    parseTemplate(template, 'drop-in.template'),
+    new Map([
+      ['NAME', service.name],
+      ['FOLDERS', folders.map(unitPath).join(' ')],
+      ['DELETE_STALE_STATE', deleteStaleState(service)],
+    ]),
+  )
+}
+
+/** The dash: there is nothing to delete after an orderly stop. */
+function deleteStaleState({ name, runtime }: StartedService): string {
+  return `${unitWord(`-${runtime}`)} delete --force ${unitArgument(name)}`
 }
 
 /** How the container of a unit tells systemd of itself. @param mounts of its configuration, as the image has them. */

@@ -56,6 +56,14 @@ export function parseLocation(text: string): ImageLocation {
       return { transport: prefix, image: nonEmpty(rest, text) }
     case 'dir':
       return { transport: 'dir', path: nonEmpty(rest, text) }
+    case 'ostree':
+      throw new ForerunError(
+        'reference',
+        `'${shownWords(text)}' is in an ostree repository, which forerun does not read`,
+        {
+          hint: 'Name the image as a registry has it.',
+        },
+      )
     default:
       return registryLocation(text)
   }

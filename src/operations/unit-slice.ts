@@ -4,6 +4,7 @@ import { containerCgroup } from '../bundle/runtime-configuration.ts'
 import { sliceCgroup } from '../bundle/unit-cgroup.ts'
 import { ForerunError } from '../errors.ts'
 import { type HostPaths, unitName } from '../host/paths.ts'
+import { readDeployment } from '../store/deployment.ts'
 import { unitDropIns } from '../systemd/unit-drop-ins.ts'
 
 /**
@@ -15,6 +16,8 @@ import { unitDropIns } from '../systemd/unit-drop-ins.ts'
 export function refuseOtherSlice(unit: string, slice: string | undefined, paths: HostPaths): void {
   if (slice === undefined) return
   const name = basename(unit, '.service')
+  // Of one that was taken over it is in no group of its unit, as it was before.
+  if (readDeployment(paths.containers, name)?.info.forerun.adopted === true) return
   const cgroupsPath = configuredCgroup(join(paths.containers, name, 'config.json'))
   if (cgroupsPath === containerCgroup(sliceCgroup(slice, name))) return
   const files = unitDropIns(unitName(name)).map(({ path }) => path)

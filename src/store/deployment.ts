@@ -57,6 +57,8 @@ export interface DeploymentInfo {
     readonly 'read-only'?: 'asked' | 'preferred' | undefined
     /** Whether the content of `files` lies in the deployment, by digest in `placed`. */
     readonly placed?: boolean | undefined
+    /** Whether Project Atomic's tool made it: then nothing of forerun made its root and its configuration. */
+    readonly adopted?: boolean | undefined
     /** Variables whose values came from files; an update treats them so, too. */
     readonly secrets?: readonly string[] | undefined
     /** Files that systemd hands to the service, by variable. */
@@ -226,6 +228,7 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
     set: v.optional(v.array(v.string())),
     'read-only': v.optional(v.picklist(['asked', 'preferred'])),
     placed: v.optional(v.boolean()),
+    adopted: v.optional(v.boolean()),
     secrets: v.optional(v.array(v.string())),
     credentials: v.optional(v.record(v.string(), v.string())),
     'health-check': v.optional(

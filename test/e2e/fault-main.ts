@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { wire } from '../../src/cli/wire.ts'
 import type { ForerunEvent } from '../../src/events.ts'
+import { adoptContainers } from '../../src/operations/containers/adopt.ts'
 import { install } from '../../src/operations/containers/install.ts'
 import { rollback } from '../../src/operations/containers/rollback.ts'
 import { uninstall } from '../../src/operations/containers/uninstall.ts'
@@ -10,7 +11,7 @@ import { updateContainers } from '../../src/operations/containers/update.ts'
  * An entry point that is bundled for the hosts of the fault suite alone: the real operations, with an event listener
  * that fails, or kills the process, at a chosen change.
  *
- *     fault-main.cjs fail|kill|cut|count INDEX PHASE install IMAGE | uninstall NAME | update NAME IMAGE | rollback NAME
+ *     fault-main.cjs fail|kill|cut|count INDEX PHASE install IMAGE | uninstall NAME | update NAME IMAGE | rollback NAME | adopt NAME
  *
  * `cut` asks the lab to pull the plug of an emulated machine there, and waits for that.
  * PHASE is `recorded`, `applied`, or `committed`, which has no index. `count` makes no fault. Standard output says how
@@ -30,6 +31,7 @@ async function main([action, index, phase, verb, subject = '', rebase = '']: str
   if (verb === 'install') await install({ image: subject, now: true, tlsVerify: false, systemPackage: 'auto' }, context)
   else if (verb === 'update') await updateContainers([subject], { rebase, tlsVerify: false }, context)
   else if (verb === 'rollback') await rollback(subject, {}, context)
+  else if (verb === 'adopt') await adoptContainers([subject], context)
   else await uninstall(subject, context)
   process.stdout.write(`${changes}\n`)
 }

@@ -90,6 +90,7 @@ test('a place without a name is refused with a hint', () => {
     'docker-archive:x:@-1',
     'http://registry.example/etcd',
     'ftp://x',
+    'ostree:etcd',
   ]
   for (const text of texts) {
     assert.throws(

@@ -92,7 +92,7 @@ async function adoptContainer(name: string, checkouts: string, context: Context)
     return adoptedDeployment(deployment, {
       ...{ folder, left, context },
       isCurrent: deployment === found.current,
-      links: 'asked',
+      purpose: 'adopt',
     })
   }
   const current = await plan(found.current)

@@ -3,6 +3,7 @@ import { unitName } from '../../host/paths.ts'
 import { placedContentPath } from '../../store/deployment.ts'
 import type { Change } from '../../transaction/change.ts'
 import type { AdoptedDeployment, RewrittenFile } from './adoption-plan.ts'
+import { placing } from './file-changes.ts'
 
 /** A container of Project Atomic's tool that forerun takes over. */
 export interface Adoption {
@@ -22,21 +23,24 @@ export interface Adoption {
  * place. Neither the service nor the runtime is asked for anything; undoing starts again what a boot meanwhile could not start.
  */
 export function adoptionChanges({ name, checkouts, containers, current, other, onHost }: Adoption): Change[] {
-  const { info, folder } = current
+  const { info, folder, files } = current
   const unit = unitName(name)
   const owner = { uid: 0, gid: 0 }
-  const isReloaded = onHost.length > 0
+  const hasService = info['has-container-service']
   return [
-    ...(info['has-container-service']
-      ? [{ kind: 'unit-state', unit, container: { name, runtime: info.runtime } } as const]
+    ...(hasService
+      ? ([
+          { kind: 'unit-state', unit, container: { name, runtime: info.runtime } },
+          { kind: 'reload', when: 'undone' },
+        ] as const)
       : []),
-    ...(isReloaded ? [{ kind: 'reload', when: 'undone' } as const] : []),
     ...(other === undefined ? [] : moved(other)),
     ...moved(current),
     { kind: 'make-symlink', path: join(containers, name), target: basename(folder), ...owner },
     { kind: 'replace-symlink', path: join(checkouts, name), target: join(containers, name), ...owner },
     ...onHost.map(replaced),
-    ...(isReloaded ? [{ kind: 'reload', when: 'applied' } as const] : []),
+    ...files.filter(({ role }) => role === 'drop-in').map(placing),
+    ...(hasService ? [{ kind: 'reload', when: 'applied' } as const] : []),
   ]
 }
 

@@ -1,17 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { lstatSync, readlinkSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { renderAdoptedDropIn } from '../../bundle/drop-in.ts'
 import { parseUnit, unitValue } from '../../bundle/unit-file.ts'
 import { firstWord } from '../../bundle/unit-word.ts'
 import { builtInVariables, forcedVariables } from '../../bundle/values.ts'
 import { ForerunError } from '../../errors.ts'
-import { tmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
+import { dropInPath, tmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { readWhenPresent } from '../../host/read-when-present.ts'
 import type { AtomicDeployment } from '../../store/atomic-containers.ts'
 import type { DeploymentInfo } from '../../store/deployment.ts'
 import { enablementLinks, linksTo } from '../../systemd/enablement.ts'
-import { digestOfContent } from '../../transaction/files.ts'
+import { digestOfContent, isPresent } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import { adoptedHostFiles } from './adopted-files.ts'
 import { tmpfilesCopy } from './deployment-plan.ts'
@@ -49,29 +50,31 @@ interface AdoptionPlace {
   readonly isCurrent: boolean
   /** What the old place will have of it, which goes with it. */
   readonly left: readonly string[]
+  /** What enables its unit is asked of systemctl(1), which needs root; to look at it, it is as it is found. */
+  readonly purpose: 'adopt' | 'look'
   readonly context: Context
 }
 
 /**
  * What forerun has to know of a deployment to update it, to roll back to it and to remove it. Reads files only.
  *
- * @param place.links what enables its unit: by systemctl(1), which needs root, or as it is found on the host.
  * @throws ForerunError `store` when unit or configuration are missing.
  */
 export async function adoptedDeployment(
   deployment: AtomicDeployment,
-  place: AdoptionPlace & { readonly links: 'asked' | 'found' },
+  place: AdoptionPlace,
 ): Promise<AdoptedDeployment> {
   const { name, info } = deployment
   const { folder, left, context } = place
   const rewrite = rewriter(deployment, folder)
   const { files: hostFiles, unknown } = adoptedHostFiles(deployment, place)
   const unit = info['has-container-service'] ? rewrite(unitText(deployment, place)) : undefined
+  const values = adoptedValues(deployment, folder)
+  const runtime = runtimeOf(info.runtime, unit ?? '', context)
   const files = [
     ...hostFiles,
-    ...(unit === undefined ? [] : await serviceFiles(unit, deployment, { ...place, rewrite })),
+    ...(unit === undefined ? [] : await serviceFiles(unit, deployment, { ...place, runtime, rewrite })),
   ]
-  const values = adoptedValues(deployment, folder)
   return {
     name,
     from: deployment.folder,
@@ -79,7 +82,7 @@ export async function adoptedDeployment(
     info: {
       ...info,
       values,
-      runtime: runtimeOf(info.runtime, unit ?? '', context),
+      runtime,
       forerun: {
         version: context.version,
         manifest: '',
@@ -87,6 +90,7 @@ export async function adoptedDeployment(
         'tmpfiles-made': left,
         set: givenVariables(name, values),
         placed: true,
+        adopted: true,
       },
     },
     files,
@@ -132,21 +136,35 @@ function unitText({ name, folder }: AtomicDeployment, { isCurrent, context }: Ad
 
 async function serviceFiles(
   unit: string,
-  { name, folder }: AtomicDeployment,
-  options: AdoptionPlace & { links: 'asked' | 'found'; rewrite: (text: string) => string },
+  { name, folder, info }: AtomicDeployment,
+  options: AdoptionPlace & { runtime: string; rewrite: (text: string) => string },
 ): Promise<PlannedFile[]> {
   const { isCurrent, rewrite, context } = options
   const { paths } = context
   const tmpfiles = tmpfilesPath(paths, name)
   const lines = readWhenPresent(tmpfilesCopy(name, folder)) ?? (isCurrent ? readWhenPresent(tmpfiles) : undefined)
   return [
+    ...(options.purpose === 'look' ? [] : dropIn(name, info.remote, options)),
     ...(lines === undefined ? [] : [textFile('tmpfiles', tmpfiles, rewrite(lines.toString('latin1')))]),
     textFile('unit', unitPath(paths, name), unit),
     ...(await enablement(name, unit, options)),
   ]
 }
 
-function textFile(role: 'unit' | 'tmpfiles', path: string, text: string): PlannedFile {
+/** So that a state that a crash leaves does not stop the next start. The folder may be there for drop-ins of the user's own. */
+function dropIn(
+  name: string,
+  remote: string | null,
+  { folder, runtime, context }: AdoptionPlace & { runtime: string },
+): PlannedFile[] {
+  const path = dropInPath(context.paths, name)
+  const rootfs = remote === null ? {} : { rootfs: remote }
+  const text = renderAdoptedDropIn({ name, destination: folder, runtime, ...rootfs })
+  const above = { role: 'drop-in', path: dirname(path), kind: 'directory', mode: 0o755, uid: 0, gid: 0 } as const
+  return [...(isPresent(above.path) ? [] : [above]), textFile('drop-in', path, text)]
+}
+
+function textFile(role: 'unit' | 'tmpfiles' | 'drop-in', path: string, text: string): PlannedFile {
   const content = { bytes: Buffer.from(text, 'latin1') }
   const mode = 0o644
   return { role, path, kind: 'file', mode, uid: 0, gid: 0, digest: digestOfContent(content), content }
@@ -156,11 +174,11 @@ function textFile(role: 'unit' | 'tmpfiles', path: string, text: string): Planne
 async function enablement(
   name: string,
   unit: string,
-  { links, context }: { links: 'asked' | 'found'; context: Context },
+  { purpose, context }: Pick<AdoptionPlace, 'purpose' | 'context'>,
 ): Promise<PlannedFile[]> {
   const path = unitPath(context.paths, name)
   const found = new Map(linksTo(path).map((link) => [link, readlinkSync(link)]))
-  const wanted = links === 'asked' ? await wantedLinks(name, unit, context) : []
+  const wanted = purpose === 'adopt' ? await wantedLinks(name, unit, context) : []
   const all = new Map([...wanted.map((link) => [link.path, link.target] as const), ...found])
   return [...all].map(([link, target]) => ({ role: 'enablement', path: link, kind: 'symlink', target, uid: 0, gid: 0 }))
 }

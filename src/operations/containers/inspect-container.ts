@@ -80,7 +80,7 @@ async function findContainer(
   const atomic = own === undefined ? readAtomicContainer(checkouts, name, { own: paths.containers }) : undefined
   if (atomic === undefined) return { deployment: own ?? requireDeployment(name, context) }
   const { folder } = atomic.current
-  const place = { folder, isCurrent: true, left: [], links: 'found', context } as const
+  const place = { folder, isCurrent: true, left: [], purpose: 'look', context } as const
   return { deployment: await adoptedDeployment(atomic.current, place), atomic }
 }
 

@@ -212,7 +212,7 @@ function refuseLostImages(index: readonly ImageRecord[], context: Context): void
   const known = new Set<string>(index.map(({ manifest }) => manifest))
   const lost = allDeploymentFolders(context.paths.containers).find((folder) => {
     const { forerun, remote } = readInfo(folder)
-    return remote === null && forerun.manifest !== '' && !known.has(forerun.manifest)
+    return remote === null && forerun.adopted !== true && !known.has(forerun.manifest)
   })
   if (lost === undefined) return
   throw new ForerunError('store', `the list of images has lost the image of the container '${containerOf(lost)}'`, {

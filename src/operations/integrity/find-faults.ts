@@ -85,7 +85,7 @@ function expectedCheckout(
   try {
     const info = readInfo(folder)
     const target = checkoutFolder({ folder, info })
-    const isMade = info['has-container-service'] && info.remote === null && info.forerun.manifest !== ''
+    const isMade = info['has-container-service'] && info.remote === null && info.forerun.adopted !== true
     if (!isMade) return { target, tree: undefined }
     const record = index.find(({ manifest }) => manifest === info.forerun.manifest)
     if (record === undefined) return { problem: `the store has lost its image ${info.forerun.manifest}`, info }
