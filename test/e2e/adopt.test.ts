@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import { buildBundle } from '../../packaging/build.ts'
@@ -6,7 +7,7 @@ import type { AdoptionResult } from '../../src/operations/containers/adopt.ts'
 import type { ContainerInspection } from '../../src/operations/containers/inspect-container.ts'
 import type { ContainerRow } from '../../src/operations/containers/list-containers.ts'
 import type { UpdateResult } from '../../src/operations/containers/update.ts'
-import { busyboxImage, type Exports, serviceExports } from '../lab/busybox.ts'
+import { busyboxImage, type Exports, exportFiles, serviceExports } from '../lab/busybox.ts'
 import { differences, type Snapshot } from '../lab/snapshot.ts'
 import { atomicContainer, ostreeRepository } from './atomic-host.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'
@@ -222,6 +223,39 @@ test('what was changed since stays: a unit with its changes, a service that was 
   await lab.must('update', 'old-bare')
   await lab.must('run', 'old-bare')
   assert.equal(await version('old-bare'), 'new\n')
+})
+
+test('a container on a tree of the user, in a place that the settings name, stays on that tree', async () => {
+  const tree = '/srv/tree'
+  await lab.shell('echo "checkout_path: /srv/atomic" >/etc/atomic.conf')
+  await atomicContainer(lab, 'old', {
+    image: 'registry.example.com/old',
+    checkouts: '/srv/atomic',
+    info: { remote: tree, runtime: null, 'has-container-service': null },
+  })
+  const exports = exportFiles(
+    serviceExports(['sh', '-c', 'trap "exit 0" TERM; sleep infinity & wait'], { env: ['X=$X'] }),
+  )
+  for (const [path, content] of Object.entries(exports)) {
+    if (typeof content !== 'string') continue
+    mkdirSync(join(lab.host.root, tree, 'rootfs/exports'), { recursive: true })
+    writeFileSync(join(lab.host.root, tree, 'rootfs', path), content)
+  }
+  await lab.shell(
+    `cp -a /srv/atomic/old.0/rootfs ${tree}; rm -r /srv/atomic/old.0/rootfs; sed -i 's|"path": "rootfs"|"path": "${tree}/rootfs"|' /srv/atomic/old.0/config.json; systemctl start old`,
+  )
+  assert.equal(await version('old'), '0\n')
+  const process = await running('old')
+  await adopt('--all')
+  assert.deepEqual(await running('old'), process)
+  const updated = (await lab.must<UpdateResult[]>('update', '--json', '--set', 'X=1', 'old')).json[0]
+  assert.ok(updated?.outcome === 'updated' && updated.running)
+  assert.equal(await lab.shell(`readlink ${containers}/old ${containers}/old/rootfs`), `old.1\n${tree}/rootfs`)
+  await lab.must('rollback', 'old')
+  assert.equal(await version('old'), '0\n')
+  await lab.must('uninstall', 'old')
+  assert.equal(await lab.shell(`cat ${tree}/rootfs/version; ls /srv/atomic`), '0')
+  await lab.shell('rm -r /srv/* /etc/atomic.conf')
 })
 
 test('what cannot be taken over is refused, and the host stays as it was', async () => {

@@ -13,7 +13,7 @@ import {
   readAtomicContainer,
   surveyAtomicContainers,
 } from '../../store/atomic-containers.ts'
-import { allDeploymentFolders, containerNames, readInfo } from '../../store/deployment.ts'
+import { allDeploymentFolders, containerNames, type Deployment, readInfo } from '../../store/deployment.ts'
 import { isPresent } from '../../transaction/files.ts'
 import { applyChanges } from '../../transaction/transaction.ts'
 import { changeHost } from '../change-host.ts'
@@ -158,13 +158,14 @@ function refuseUnsafe({ name, folder }: AtomicDeployment): void {
 }
 
 /** A root that another container uses by `--rootfs` must not move: runtimes refuse one behind a link. */
-function refuseSharedRoot(container: AtomicContainer, checkouts: string, { paths }: Context): void {
+function refuseSharedRoot(container: AtomicContainer, checkouts: string, context: Context): void {
+  const { paths } = context
   const { name, current } = container
   const moving = [...deploymentsOf(container).map(({ folder }) => folder), join(checkouts, name)]
   const others = surveyAtomicContainers(checkouts, paths.containers).flatMap((each) =>
     'current' in each && each.name !== name ? deploymentsOf(each) : [],
   )
-  const own = allDeploymentFolders(paths.containers).map((folder) => ({ folder, info: readInfo(folder) }))
+  const own = allDeploymentFolders(paths.containers).flatMap((folder) => readableInfo(folder, context))
   const user = [...others, ...own].find(({ info: { remote } }) =>
     moving.some((folder) => remote === folder || remote?.startsWith(`${folder}/`)),
   )
@@ -172,6 +173,17 @@ function refuseSharedRoot(container: AtomicContainer, checkouts: string, { paths
   throw new ForerunError('rootfs', `'${current.folder}' cannot move: it is the root of '${user.folder}', too`, {
     hint: 'Uninstall the container that uses it, or install that one without --rootfs.',
   })
+}
+
+/** A damaged deployment of forerun keeps no other container from being taken over. */
+function readableInfo(folder: string, { emit }: Context): Pick<Deployment, 'folder' | 'info'>[] {
+  try {
+    return [{ folder, info: readInfo(folder) }]
+  } catch (error) {
+    if (!(error instanceof ForerunError)) throw error
+    emit({ type: 'notice', message: `${error.message}: what root it uses is not known` })
+    return []
+  }
 }
 
 /** A running container goes on in its root wherever that is moved to, on the same file system. A hard link tells, whatever is mounted. */
