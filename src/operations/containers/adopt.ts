@@ -15,10 +15,11 @@ import {
 } from '../../store/atomic-containers.ts'
 import { allDeploymentFolders, containerNames, type Deployment, readInfo } from '../../store/deployment.ts'
 import { isPresent } from '../../transaction/files.ts'
-import { applyChanges } from '../../transaction/transaction.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context } from '../context.ts'
-import { lockHost, unfinishedPrefix } from '../lock-host.ts'
+import { lockHost } from '../lock-host.ts'
+import { carryOut } from '../trials.ts'
+import { unfinishedPrefix } from '../unfinished.ts'
 import { adoptionChanges } from './adoption-changes.ts'
 import { adoptedDeployment, rewriter, rewrittenFile } from './adoption-plan.ts'
 import { tmpfilesCopy } from './deployment-plan.ts'
@@ -108,11 +109,7 @@ async function adoptContainer(name: string, checkouts: string, context: Context)
     emit({ type: 'notice', message: `${unitPath(paths, name)} is missing. An update, or a rollback, puts it there.` })
   }
   const changes = adoptionChanges({ name, checkouts, containers: paths.containers, current, other, onHost })
-  await applyChanges({ title: `containers adopt ${name}`, containers: [name] }, changes, {
-    journal: paths.journal,
-    host: changeHost(context),
-    signal: context.signal,
-  })
+  await carryOut({ title: `containers adopt ${name}`, containers: [name] }, changes, { trial: undefined, context })
   const { image } = current.info
   return { name, outcome: 'adopted', image, folder: current.folder, canRollBack: other !== undefined, running }
 }

@@ -6,7 +6,13 @@ import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { adoptedDeployment } from './adoption-plan.ts'
 import { type HostView, hostView } from './host-view.ts'
-import { atomicRow, type ContainerRow, containerRow, type OtherDeployment, trialsByContainer } from './list-containers.ts'
+import {
+  atomicRow,
+  type ContainerRow,
+  containerRow,
+  type OtherDeployment,
+  trialsByContainer,
+} from './list-containers.ts'
 import { placedChecksum, placedFiles } from './placed-files.ts'
 import { requireDeployment } from './service.ts'
 
