@@ -192,14 +192,14 @@ function readableSecrets(template: Template | undefined, secrets: ReadonlySet<st
 const defaultUnit = parseTemplate(serviceTemplate, 'service.template')
 
 /** A name that is misspelt would otherwise be noticed long after, by what the service does. */
-function unusedAssignments({ assignments, files }: BundleInput, exports: Exports): string[] {
+export function unusedAssignments({ assignments, files }: BundleInput, exports: Exports): string[] {
   const used = new Set([...exportedVariables(exports, files), ...builtInVariables])
   const unused = [...assignments.keys()].filter((name) => !used.has(name))
   return unused.map((name) => `No template of the image uses the variable '${name}' that was set`)
 }
 
 /** The configuration that the image brings, or the one made from the image's own where it brings none. */
-function ownConfiguration(
+export function ownConfiguration(
   { deployment, image, files, hostKind, rootfs, readOnlyRoot, seccomp, privilegedFiles = [] }: BundleInput,
   exports: Exports,
   values: Values,

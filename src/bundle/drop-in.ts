@@ -158,8 +158,8 @@ function inOwnGroup(command: string, runtime: string): string {
   return `${prefixes.replaceAll('@', '')}/bin/sh -c '${script}' sh ${program} ${words}`
 }
 
-/** Where control groups are of version 1, nothing has to be moved. */
-const enterGroup = [
+/** A shell's script that starts its words in a group of their own. Where control groups are of version 1, nothing has to be moved. */
+export const enterGroup = [
   'g=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/runtime',
   'if [ -e /sys/fs/cgroup/cgroup.controllers ]; then mkdir -p "$g" && echo $$ >"$g/cgroup.procs"; fi',
   'exec "$@"',

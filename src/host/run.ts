@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, constants as fsConstants, openSync } from 'node:fs'
 import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -66,18 +67,26 @@ export async function run(program: string, words: readonly string[], options: Ru
 
 /**
  * Runs a program to its end with the input, output and terminal of this process, as a shell would. What a terminal signals
- * reaches it by itself; SIGTERM and SIGHUP of others are handed on.
+ * reaches it by itself; SIGTERM and SIGHUP of others are handed on, and SIGINT where there is no terminal that it could be of.
  *
  * @returns the exit status; 128 plus the signal's number when a signal ended it.
  * @throws ProgramFailure when it cannot be started.
  */
-export async function runAttached(program: string, words: readonly string[]): Promise<number> {
+export async function runAttached(
+  program: string,
+  words: readonly string[],
+  options: AttachedOptions = {},
+): Promise<number> {
   const environment = ownEnvironment()
   const path = isAbsolute(program) ? program : findProgram(program, environment.PATH)
   if (path === undefined) throw absent(program)
-  const child = spawn(path, words, { stdio: 'inherit', env: environment })
-  const handOn = (signal: NodeJS.Signals): void => void child.kill(signal)
-  const signals = ['SIGTERM', 'SIGHUP'] as const
+  const child = spawn(path, words, { stdio: 'inherit', env: environment, cwd: options.folder })
+  const isTyped = hasControllingTerminal()
+  const handOn = (signal: AttachedSignal): void => {
+    if (signal !== 'SIGINT' || !isTyped) child.kill(signal)
+    options.onSignal?.(signal)
+  }
+  const signals: readonly AttachedSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of signals) process.on(signal, handOn)
   try {
     return await new Promise((resolve, reject) => {
@@ -86,6 +95,26 @@ export async function runAttached(program: string, words: readonly string[]): Pr
     })
   } finally {
     for (const signal of signals) process.off(signal, handOn)
+  }
+}
+
+export type AttachedSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
+
+export interface AttachedOptions {
+  /** Its working directory. */
+  readonly folder?: string
+  /** Told of each signal that came, after the program has it. */
+  readonly onSignal?: (signal: AttachedSignal) => void
+}
+
+/** Whether there is one whose keys signal this process and what it has started alike. */
+function hasControllingTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', fsConstants.O_RDWR | fsConstants.O_NOCTTY))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    return false
   }
 }
 

@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander'
+import type { ForerunError } from '../../errors.ts'
 import type { HostFileView } from '../../operations/containers/host-files.ts'
 import type { InstallRequest, InstallResult } from '../../operations/containers/install.ts'
-import type { SourceOptions } from '../../operations/context.ts'
+import type { Context, SourceOptions } from '../../operations/context.ts'
 import { type CheckoutMethod, checkoutMethods } from '../../tree/checkout-method.ts'
 import { acceptPower } from '../accept-power.ts'
 import { hostFileLine } from '../output/host-file-line.ts'
@@ -69,16 +70,42 @@ export function installCommand(session: Session): Command {
       session,
       async (context) => {
         const { install } = await import('../../operations/containers/install.ts')
+        const { RunOnceImage } = await import('../../operations/containers/installable-image.ts')
         const { acceptPrivileges: accepted = false, ...request } = options
         const asked = (files: readonly HostFileView[]) => acceptPower(files, { accepted, session, context })
-        return install({ ...request, image, acceptPower: asked }, context)
+        try {
+          return await install({ ...request, image, acceptPower: asked }, context)
+        } catch (error) {
+          if (!(error instanceof RunOnceImage)) throw error
+          return await runInstead(error, { ...request, image }, context)
+        }
       },
       describe,
     ),
   )
 }
 
-function describe(result: InstallResult): string {
+/** An image that is to be run once is run, and not installed. */
+async function runInstead(
+  refusal: ForerunError,
+  request: Options & { image: string },
+  context: Context,
+): Promise<RunResult> {
+  const { display, setCredential, rootfs } = request
+  if (display || setCredential !== undefined || rootfs !== undefined) throw refusal
+  const { runOnce } = await import('../../operations/containers/run-once.ts')
+  const status = await runOnce(request, context)
+  process.exitCode = status
+  return { outcome: 'run', status }
+}
+
+interface RunResult {
+  readonly outcome: 'run'
+  readonly status: number
+}
+
+function describe(result: InstallResult | RunResult): string {
+  if (result.outcome === 'run') return ''
   if (result.outcome === 'present') return `${result.name} already present`
   if (result.outcome === 'displayed') return displayed(result)
   const image = printable(result.image)

@@ -53,14 +53,18 @@ export function matches(
 
 /** Adds the options that give the variables of an image their values. @param about what `--set` does. */
 export function withValueOptions(giving: Command, about: string): Command {
+  return withPlainValueOptions(giving, about).option(
+    '--set-credential <KEY=FILE>',
+    'have systemd hand this file to the service at each start; the value is where it lies then',
+    collect,
+  )
+}
+
+/** As `withValueOptions`, without what needs a service. */
+export function withPlainValueOptions(giving: Command, about: string): Command {
   return giving
     .option('--set <KEY=VALUE>', `${about}; may be repeated`, collect)
     .option('--set-file <KEY=FILE>', 'the same with the content of a file, which is kept secret', collect)
-    .option(
-      '--set-credential <KEY=FILE>',
-      'have systemd hand this file to the service at each start; the value is where it lies then',
-      collect,
-    )
 }
 
 /** What the lists have in common. */

@@ -36,7 +36,18 @@ export interface InstallableImage {
   readonly rootfs: string | undefined
 }
 
+/** An image that says of itself that it is to be run once (label `atomic.run=once`), where a service was to be made of it. */
+export class RunOnceImage extends ForerunError {
+  constructor(name: string) {
+    super('not-an-image', `'${name}' is to be run once (label atomic.run=once), and is no service`, {
+      hint: `Run it: forerun run ${name}`,
+    })
+  }
+}
+
 interface Wanted {
+  /** Whether an image may be one that is to be run once; default no. */
+  readonly runsOnce?: boolean
   readonly location: ImageLocation
   readonly sourceOptions: SourceOptions
   readonly rootfs: string | undefined
@@ -49,7 +60,9 @@ interface FoundImage {
 
 /** From the store, pulled when it is not there or damaged; or the tree of `--rootfs`, without pulling. */
 export async function installableImage(wanted: Wanted, context: Context): Promise<InstallableImage> {
-  return (await storedInstallableImage(wanted, context)) ?? installable(await pulledImage(wanted, context), context)
+  return (
+    (await storedInstallableImage(wanted, context)) ?? installable(await pulledImage(wanted, context), context, wanted)
+  )
 }
 
 /** As `installableImage`, as its registry has it now. */
@@ -75,12 +88,18 @@ export function deployedRecord({ forerun }: DeploymentInfo, store: string): Imag
 export async function storedInstallableImage(wanted: Wanted, context: Context): Promise<InstallableImage | undefined> {
   if (wanted.rootfs !== undefined) return existingTree(wanted.rootfs, wanted.location, context)
   const found = await storedImage(wanted, context)
-  return found && installable(found, context)
+  return found && installable(found, context, wanted)
 }
 
-function installable({ record, image }: FoundImage, { paths: { store } }: Context): InstallableImage {
+function installable(
+  { record, image }: FoundImage,
+  { paths: { store } }: Context,
+  { runsOnce = false }: Pick<Wanted, 'runsOnce'> = {},
+): InstallableImage {
   const { configuration, tree } = image
-  refuseRunOnce(configuration, record.name)
+  if (!runsOnce && labelOf(configuration.config.labels, 'atomic.run') === 'once') {
+    throw new RunOnceImage(record.name)
+  }
   const pathOf = (file: FileNode): string => objectPath(store, file.object)
   return {
     name: record.name,
@@ -181,12 +200,3 @@ function scanRootfs(rootfs: string): DirectoryNode {
 const emptyConfiguration: ImageConfiguration = parseImageConfiguration(
   Buffer.from(JSON.stringify({ architecture: 'unknown', os: 'linux', rootfs: { type: 'layers', diff_ids: [] } })),
 )
-
-function refuseRunOnce(configuration: ImageConfiguration, name: string): void {
-  if (labelOf(configuration.config.labels, 'atomic.run') !== 'once') return
-  throw new ForerunError(
-    'not-an-image',
-    `'${name}' is to be run once (label atomic.run=once), which this version of forerun does not do`,
-    { hint: 'Run it with a container engine, for example podman run.' },
-  )
-}

@@ -5,6 +5,8 @@ import { atomicCheckouts, surveyAtomicContainers } from '../../store/atomic-cont
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { bringUp } from '../judge.ts'
+import { runInFreshContainer } from './run-stopped.ts'
+import { findRuntime } from './runtime.ts'
 
 /** A container that has been installed. @throws ForerunError `container-not-found`. */
 export function requireDeployment(name: string, context: Context): Deployment {
@@ -36,18 +38,29 @@ export async function stopContainer(name: string, context: Context): Promise<voi
 }
 
 /**
- * Runs a command in a running container, with the terminal of this process where there is one.
+ * Runs a command in a running container, with the terminal of this process where there is one; where the service is stopped, in a
+ * container for this command alone, of the same bundle.
  *
+ * @param options.runtime in place of that of the deployment.
  * @returns its exit status.
- * @throws ForerunError `container-not-found`; `systemd` for one that does not run.
+ * @throws ForerunError `container-not-found`; `systemd` for a service that is just starting or stopping; `runtime`; as `runOneOff`.
  */
-export async function runInContainer(name: string, words: readonly string[], context: Context): Promise<number> {
+export async function runInContainer(
+  name: string,
+  words: readonly string[],
+  options: { runtime: string | undefined; context: Context },
+): Promise<number> {
+  const { context } = options
   const unit = serviceOf(name, context)
-  const { runtime } = requireDeployment(name, context).info
+  const deployment = requireDeployment(name, context)
+  const runtime = findRuntime(options.runtime ?? deployment.info.runtime)
   const { activeState } = await (await context.manager()).status(unit)
+  if (activeState === 'inactive' || activeState === 'failed') {
+    return await runInFreshContainer(deployment, words, { runtime, context })
+  }
   if (activeState !== 'active' && activeState !== 'reloading') {
-    throw new ForerunError('systemd', `${name} does not run (${activeState})`, {
-      hint: `Start it first: forerun run ${name}`,
+    throw new ForerunError('systemd', `${name} neither runs nor is stopped (${activeState})`, {
+      hint: `Wait for it: systemctl status ${unit}`,
     })
   }
   const terminal = process.stdin.isTTY && process.stdout.isTTY ? ['--tty'] : []
