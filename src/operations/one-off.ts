@@ -60,6 +60,8 @@ export async function openOneOff(wanted: Omit<OneOffRecord, 'mounted'>, context:
       if (activeState === 'active' && !mountedBefore(mounted, folder, context)) return
       record = { ...wanted, mounted }
       write()
+      // systemd refuses what is started often: a script may run many commands in a row.
+      await manager.resetFailed(mounted.mountUnit)
       await manager.start(mounted.mountUnit)
     },
     async [Symbol.asyncDispose]() {
