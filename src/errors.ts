@@ -48,7 +48,7 @@ export type ErrorCode =
   | 'template' // a template that cannot be rendered
   | 'configuration' // config.json against the OCI runtime specification
   | 'variable' // --set
-  | 'privileges' // host files that give power over the host, which nobody accepted
+  | 'privileges' // power over the host, by files or otherwise, that nobody accepted
   | 'runtime' // no OCI runtime
   | 'rootfs' // --rootfs
   | 'file-exists' // a unit or tmpfiles file in the way

@@ -28,13 +28,17 @@ export function mountExposure(mount: Mount, places: readonly string[], host: Hos
   const writable = writablePlaces(mount, source, host)
   const place = places.find((each) => writable.some((folder) => meet(host.realPath(each), folder)))
   if (place !== undefined) return `${told} writable, where it reaches '${place}'`
-  const reached = powers.find((power) => meet(power, source))
-  if (reached !== undefined && !harmless.some((each) => isWithin(source, each))) {
-    return `${told}, where it reaches '${reached}'`
-  }
+  const reached = reachedPower(source)
+  if (reached !== undefined) return `${told}, where it reaches '${reached}'`
   const unknown = writable.find((folder) => !isData(folder))
   if (unknown === undefined) return undefined
   return unknown === source ? `${told} writable` : `${told}, and may write to '${unknown}'`
+}
+
+/** The place in or above a path that gives power over the host, whether it can be written to or not. */
+export function reachedPower(path: string): string | undefined {
+  if (harmless.some((each) => isWithin(path, each))) return undefined
+  return powers.find((power) => meet(power, path))
 }
 
 /** File systems of the kernel's own, and those that hold nothing but what the container writes. */
@@ -76,7 +80,7 @@ const harmless = [
 ]
 
 /** Where programs of the host keep what they work on: no configuration of the host and nothing that it executes. */
-function isData(path: string): boolean {
+export function isData(path: string): boolean {
   return dataFolder.test(path) && !programFolders.some((folder) => meet(path, folder))
 }
 
@@ -106,10 +110,11 @@ const programFolders = [
 ]
 
 /** Whether one lies within the other. */
-function meet(path: string, other: string): boolean {
+export function meet(path: string, other: string): boolean {
   return isWithin(path, other) || isWithin(other, path)
 }
 
-function isWithin(path: string, folder: string): boolean {
+/** Whether a path is a folder or lies in it. */
+export function isWithin(path: string, folder: string): boolean {
   return path === folder || folder === '/' || path.startsWith(`${folder}/`)
 }

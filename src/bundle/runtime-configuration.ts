@@ -3,6 +3,7 @@ import { ForerunError } from '../errors.ts'
 import { modernSpelling } from './older-spellings.ts'
 import { type RuntimeConfiguration, runtimeSchema } from './runtime-schema.ts'
 import { describeIssue } from './schema-issue.ts'
+import { readJsonFile } from './template-json.ts'
 
 /**
  * Takes parsed JSON for a configuration of the OCI runtime specification 1.2. Older spellings come out modern;
@@ -23,6 +24,18 @@ export function parseRuntimeConfiguration(json: unknown, file: string): RuntimeC
     )
   }
   return { ...result.output, root: { ...root, path: 'rootfs' } }
+}
+
+/**
+ * Reads the text of a `config.json` that forerun wrote: its root may be a tree elsewhere.
+ *
+ * @throws ForerunError `configuration` for one that was damaged since.
+ */
+export function readRenderedConfiguration(text: string, file: string): RuntimeConfiguration {
+  const json = readJsonFile(text, file, { code: 'configuration' })
+  const result = v.safeParse(runtimeSchema, modernSpelling(json), { abortEarly: true })
+  if (result.success) return result.output
+  throw broken(file, describeIssue(result.issues[0]), 'Put it back from a backup, or install the container anew.')
 }
 
 /**

@@ -1,10 +1,13 @@
+import { type ToldPrivilege, toldPrivilege } from '../../bundle/privilege.ts'
 import { builtInVariables, forcedVariables } from '../../bundle/values.ts'
+import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { type AtomicContainer, atomicCheckouts, readAtomicContainer } from '../../store/atomic-containers.ts'
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { adoptedDeployment } from './adoption-plan.ts'
+import { deploymentPrivileges } from './deployment-privileges.ts'
 import { type HostView, hostView } from './host-view.ts'
 import {
   atomicRow,
@@ -34,6 +37,8 @@ export interface ContainerInspection extends ContainerRow {
   readonly checkout: string | null
   /** Of the image's variables, and of others that were given. Values that are secret are null. */
   readonly values: Readonly<Record<string, string | null>>
+  /** What it may do beyond its own files, power over the host first. Null where its configuration is damaged. */
+  readonly privileges: readonly ToldPrivilege[] | null
   readonly files: readonly InspectedFile[]
 }
 
@@ -71,6 +76,7 @@ export async function inspectContainer(name: string, context: Context): Promise<
         .filter(([key]) => isTold(key, forerun.set ?? []))
         .map(([key, value]) => [key, secrets.has(key) ? null : value]),
     ),
+    privileges: inspectedPrivileges(deployment, context),
     files: inspectedFiles(deployment, view, context),
   }
 }
@@ -88,6 +94,17 @@ async function findContainer(
   const { folder } = atomic.current
   const place = { folder, isCurrent: true, left: [], purpose: 'look', context } as const
   return { deployment: await adoptedDeployment(atomic.current, place), atomic }
+}
+
+/** What is damaged does not hide the rest. */
+function inspectedPrivileges(deployment: Deployment, { emit }: Context): ToldPrivilege[] | null {
+  try {
+    return deploymentPrivileges(deployment).map(toldPrivilege)
+  } catch (error) {
+    if (!(error instanceof ForerunError)) throw error
+    emit({ type: 'notice', message: `What ${deployment.name} may do is not known: ${error.message}` })
+    return null
+  }
 }
 
 function isTold(variable: string, given: readonly string[]): boolean {

@@ -2,13 +2,15 @@ import type { Command } from 'commander'
 import type { ContainerInspection } from '../../../operations/containers/inspect-container.ts'
 import { age } from '../../output/age.ts'
 import { printable } from '../../output/printable.ts'
+import { privilegeLines } from '../../output/privilege-lines.ts'
 import { formatTable } from '../../output/table.ts'
 import { perform, resultCommand, type Session } from '../../session.ts'
 import { stateWords } from './state-words.ts'
 
 export function infoCommand(session: Session): Command {
   return resultCommand('info', {
-    summary: 'print all of a container: image, state, deployments, values, and the files that it put on the host',
+    summary:
+      'print all of a container: image, state, deployments, values, privileges, and the files that it put on the host',
     examples: ['forerun containers info etcd', 'forerun containers info --json etcd'],
   })
     .argument('<NAME>', 'name of the container')
@@ -47,6 +49,9 @@ function describe(container: ContainerInspection): string {
   return [
     ...fields.map(([label = '', value = '']) => `${`${label}:`.padEnd(12)}${printable(value)}`),
     ...(values.length === 0 ? [] : ['Values:', ...values]),
+    ...(!container.privileges?.length
+      ? []
+      : ['Privileges (! gives power over the host):', ...privilegeLines(container.privileges).map(indented)]),
     ...(files.length === 0
       ? []
       : ['Files on the host:', indented(formatTable(['', '', ''], files, { heading: false }))]),
