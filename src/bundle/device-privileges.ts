@@ -1,6 +1,9 @@
 import type { Privilege } from './privilege.ts'
 import type { RuntimeConfiguration } from './runtime-schema.ts'
 
+type Linux = NonNullable<RuntimeConfiguration['linux']>
+type DeviceRule = NonNullable<NonNullable<Linux['resources']>['devices']>[number]
+
 /** The devices that a container may open beside those that every one has (`/dev/null`, terminals). */
 export function devicePrivileges({ linux }: RuntimeConfiguration): Privilege[] {
   const nodes = (linux?.devices ?? []).filter(({ type }) => type !== 'p')
@@ -11,9 +14,7 @@ export function devicePrivileges({ linux }: RuntimeConfiguration): Privilege[] {
     ...(rules ?? []).filter(({ allow }) => allow),
     ...nodes.map(({ type, major, minor }) => ({ type: typeOf(type), major, minor, access: 'rwm' })),
   ].map(({ type = 'a', major, minor, access = 'rwm' }) => ({ type, numbers: numbersOf(major, minor), access }))
-  const last = rules?.findLastIndex(
-    ({ allow, type = 'a', major, minor }) => !allow && type === 'a' && numbersOf(major, minor) === '*:*',
-  )
+  const last = rules?.findLastIndex(refusesAll)
   const after = (rules ?? []).slice(0, (last ?? -1) + 1).filter(({ allow }) => allow).length
   const privileges = all.slice(after).flatMap((rule) => devicePrivilege(rule, names))
   const unique = [...new Map(privileges.map((privilege) => [privilege.key, privilege])).values()]
@@ -27,6 +28,10 @@ export function devicePrivileges({ linux }: RuntimeConfiguration): Privilege[] {
       weight: 'ordinary',
     },
   ]
+}
+
+function refusesAll({ allow, type = 'a', major, minor, access = 'rwm' }: DeviceRule): boolean {
+  return !allow && type === 'a' && numbersOf(major, minor) === '*:*' && access.includes('r') && access.includes('w')
 }
 
 function devicePrivilege(

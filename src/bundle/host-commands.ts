@@ -77,12 +77,15 @@ function signalsMainProcess(line: string): boolean {
   return /^\/(?:usr\/)?bin\/kill(?:\s+(?:-s\s+)?-?[A-Z0-9]+)?\s+\$\{?MAINPID\}?$/.test(line)
 }
 
+/** Exactly what is known to do that. Whatever else a runtime is told to do is told to the administrator. */
 function isOwnRuntime(command: string, { unit, owner }: { unit: readonly UnitSetting[]; owner: UnitOwner }): boolean {
+  if (otherPrograms.some((key) => unitValue(unit, 'Service', key) !== undefined)) return false
   const [program = '', ...words] = wordsOf(splitCommand(command).line)
   const path = posix.normalize(program.replaceAll('%%', '%'))
   if (path !== owner.runtime && path !== posix.basename(owner.runtime)) return false
   const folder = unitValue(unit, 'Service', 'WorkingDirectory')
   let hasBundle = folder !== undefined && posix.resolve('/', folder) === owner.folder
+  const plain: string[] = []
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? ''
     const [, option, given] = /^(--pid-file|--bundle|-b)(?:=(.*))?$/.exec(word) ?? []
@@ -91,14 +94,29 @@ function isOwnRuntime(command: string, { unit, owner }: { unit: readonly UnitSet
       const isPidFile = option === '--pid-file'
       if (isPidFile ? !/^\/(?:var\/)?run\//.test(value) : value !== owner.folder) return false
       hasBundle ||= !isPidFile
-    } else if (word !== owner.name && !runtimeWord.test(word)) return false
+    } else if (!harmlessOption.test(word)) plain.push(word)
   }
-  return hasBundle || !words.some((word) => word === 'run' || word === 'create')
+  const [verb = '', name, signal] = plain
+  if (name !== owner.name || plain.length > (verb === 'kill' ? 3 : 2)) return false
+  if (signal !== undefined && !/^(?:(?:SIG)?[A-Z]{2,}[0-9+]*|[0-9]+)$/.test(signal)) return false
+  return ['start', 'kill', 'delete'].includes(verb) || (['run', 'create'].includes(verb) && hasBundle)
 }
 
-/** What neither names another container or a file, nor makes the isolation weaker. */
-const runtimeWord =
-  /^(?:run|start|create|kill|delete|--all|-a|--detach|-d|--force|-f|--systemd-cgroup|(?:SIG)?[A-Z]{2,}[0-9+]*|[0-9]+)$/
+/** By which a path leads to another program. */
+const otherPrograms = [
+  'BindPaths',
+  'BindReadOnlyPaths',
+  'ExecSearchPath',
+  'ExtensionDirectories',
+  'ExtensionImages',
+  'MountImages',
+  'RootDirectory',
+  'RootImage',
+  'TemporaryFileSystem',
+]
+
+/** What neither names a file nor makes the isolation weaker. */
+const harmlessOption = /^(?:--all|-a|--detach|-d|--force|-f|--systemd-cgroup)$/
 
 function wordsOf(line: string): string[] {
   const words: string[] = []

@@ -65,7 +65,9 @@ function bindPrivileges(mount: Mount, { name, folder }: { name: string; folder: 
   const source = withoutVarRun(posix.resolve(folder, mount.source ?? ''))
   if (isOwn(mount, source, name) || isWithin(source, posix.join(folder, 'rootfs'))) return []
   const access = isReadOnly(mount) ? 'ro' : 'rw'
-  const depth = !options.includes('rbind') ? 'alone' : options.includes('rro') ? 'readable' : 'all'
+  // Of the type alone it depends on the runtime.
+  const isAlone = options.includes('bind') && !options.includes('rbind')
+  const depth = isAlone ? 'alone' : options.includes('rro') ? 'readable' : 'all'
   const verb = access === 'rw' ? 'reads and changes' : 'reads'
   const at = posix.resolve('/', destination) === source ? '' : ` (at ${destination})`
   const what = source === '/' ? 'all files' : source

@@ -34,23 +34,24 @@ export function servicePrivileges(service: PrivilegedService): Privilege[] {
   const { name, configuration } = service
   // By the link that leads to the deployment in use.
   const folder = service.folder.replace(/\.[01]$/, '')
-  const clean = cleaner(service, folder)
+  const slot = new RegExp(`${RegExp.escape(service.folder)}(?![\\w.-])`, 'g')
+  const withoutSlot = (text: string): string => text.replace(slot, () => folder)
   const owner = { name, folder, runtime: service.runtime }
-  const cleaned = mapStrings(configuration, clean) as RuntimeConfiguration
+  const cleaned = mapStrings(configuration, withoutSlot) as RuntimeConfiguration
   const all = [
     ...processPrivileges(cleaned),
     ...kernelPrivileges(cleaned),
     ...mountPrivileges(cleaned, owner),
     ...devicePrivileges(cleaned),
     ...seccompPrivileges(cleaned.linux?.seccomp),
-    ...unitPrivileges(clean(service.unit), owner),
-    ...tmpfilesPrivileges(clean(service.tmpfiles ?? ''), { unit: `${name}.service` }),
-  ]
+    ...unitPrivileges(withoutSlot(service.unit), owner),
+    ...tmpfilesPrivileges(withoutSlot(service.tmpfiles ?? ''), { unit: `${name}.service` }),
+  ].map(hiding(service.secrets ?? new Map()))
   return [...all.filter(({ weight }) => weight === 'power'), ...all.filter(({ weight }) => weight !== 'power')]
 }
 
-function cleaner({ folder, secrets = new Map() }: PrivilegedService, link: string): (text: string) => string {
-  const slot = new RegExp(`${RegExp.escape(folder)}(?![\\w.-])`, 'g')
+/** Names variables in place of their values, in what an image has written. */
+function hiding(secrets: ReadonlyMap<string, string>): (privilege: Privilege) => Privilege {
   const hidden = [...secrets].flatMap(([variable, value]) =>
     value === ''
       ? []
@@ -60,12 +61,22 @@ function cleaner({ folder, secrets = new Map() }: PrivilegedService, link: strin
   )
   // The longest first, as one may hold another.
   hidden.sort(([a], [b]) => b.length - a.length)
-  return (text) =>
-    hidden.reduce(
-      (rest, [written, word]) => rest.replaceAll(written, () => word),
-      text.replace(slot, () => link),
-    )
+  const hide = (text: string): string =>
+    hidden.reduce((rest, [written, word]) => rest.replaceAll(written, () => word), text)
+  return (privilege) =>
+    fixedKinds.has(privilege.kind) ? privilege : { ...privilege, key: hide(privilege.key), text: hide(privilege.text) }
 }
+
+/** Those whose words are forerun's own. */
+const fixedKinds: ReadonlySet<Privilege['kind']> = new Set([
+  'capability',
+  'device',
+  'kernel-path',
+  'no-new-privileges',
+  'rlimit',
+  'scheduling',
+  'user',
+])
 
 function mapStrings(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value)

@@ -11,8 +11,8 @@ export function unitPrivileges(text: string, owner: UnitOwner): Privilege[] {
 
 function settings(unit: readonly UnitSetting[]): Privilege[] {
   return unit.flatMap(({ section, key, value }): Privilege[] => {
-    const found = (text: string): Privilege[] => [
-      { kind: 'unit-setting', key: `${key} ${value}`, text: `${text} (${key}=)`, weight: 'power' },
+    const found = (text: string, weight: Privilege['weight'] = 'power'): Privilege[] => [
+      { kind: 'unit-setting', key: `${key} ${value}`, text: `${text} (${key}=)`, weight },
     ]
     if (/^(?:Success|Failure|StartLimit|JobTimeout)Action$/.test(key)) {
       return /^(?:none)?$/.test(value) ? [] : found(`has the host do ${value} by itself`)
@@ -24,7 +24,8 @@ function settings(unit: readonly UnitSetting[]): Privilege[] {
     if (key === 'Environment' && /(?:^|[\s"'])LD_[A-Z_]+=/.test(value)) {
       return found(`has the runtime load programs of others by ${value}`)
     }
-    return []
+    if (key !== 'EnvironmentFile' || value === '') return []
+    return found(`takes variables from ${value.replace(/^-/, '')} of the host`, 'ordinary')
   })
 }
 

@@ -169,6 +169,7 @@ describe('mounts', () => {
     assert.deepEqual(mounted({ source: '/srv/x/../../etc', options: ['rbind', 'rro'] }), [
       '! mount bind ro readable /etc',
     ])
+    assert.deepEqual(mounted({ source: '/srv', options: ['ro'] }), ['mount bind ro all /srv'])
     assert.deepEqual(mounted({ source: '/srv', options: ['bind', 'rshared', 'ro'] }), [
       '! mount propagation /srv',
       'mount bind ro alone /srv',
@@ -232,6 +233,7 @@ describe('devices', () => {
       [],
     )
     assert.deepEqual(devices(), ['device unruled'])
+    assert.deepEqual(devices({ allow: true }, { allow: false, access: 'm' }), ['! device a *:* rw', 'device unruled'])
   })
 
   test('by nodes', () => {
@@ -268,10 +270,16 @@ describe('the unit', () => {
       '/usr/bin/runc --root /run/docker/runtime exec app sh',
       '/usr/bin/runc run --pid-file /etc/cron.d/x app',
       '/usr/bin/runc run app ; /bin/evil',
+      '/usr/bin/runc delete 123',
+      '/usr/bin/runc kill ABC app',
+      '@/usr/bin/runc app run app',
       '/tmp/runc run app',
     ]) {
-      assert.deepEqual(service(`ExecStart=${command}`), [`! host-command ExecStart root ${command}`])
+      assert.deepEqual(service(`ExecStart=${command}`), [`! host-command ExecStart root ${command.replace('@', '')}`])
     }
+    assert.deepEqual(service('BindPaths=/evil:/usr/bin\nExecStart=/usr/bin/runc run app'), [
+      '! host-command ExecStart root /usr/bin/runc run app',
+    ])
     const elsewhere = '[Service]\nWorkingDirectory=/srv/evil\nExecStart=/usr/bin/runc run app'
     assert.deepEqual(unit(elsewhere), ['! host-command ExecStart root /usr/bin/runc run app'])
   })
@@ -296,6 +304,7 @@ describe('the unit', () => {
     assert.deepEqual(service('StandardOutput=append:/etc/cron.d/x\nStandardError=journal'), [
       '! unit-setting StandardOutput append:/etc/cron.d/x',
     ])
+    assert.deepEqual(service('EnvironmentFile=-/etc/app.env'), ['unit-setting EnvironmentFile -/etc/app.env'])
     assert.deepEqual(service('Environment=A=1 LD_PRELOAD=/x.so'), ['! unit-setting Environment A=1 LD_PRELOAD=/x.so'])
   })
 

@@ -39,8 +39,9 @@ export interface ImagePrivileges {
  * @throws ForerunError `image-not-found`, and for a malformed `/exports`.
  */
 export function imagePrivileges(words: string, context: Context): ImagePrivileges {
-  const { record, name } = namedImage(words, context)
-  const image = lookedAtImage(record, name ?? record.names[0], context)
+  const { record, name: named } = namedImage(words, context)
+  const name = named ?? record.names[0]
+  const image = lookedAtImage(record, name, context)
   const open = image === undefined ? [] : templateVariables(image.files).required
   if (image === undefined) return untold('the store has lost a layer of it', open)
   const container = name === undefined ? 'container' : defaultContainerName(parseLocation(name))
