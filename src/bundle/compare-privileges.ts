@@ -1,4 +1,4 @@
-import { coversBind } from './mount-privileges.ts'
+import { bindCoverage } from './mount-privileges.ts'
 import type { Privilege } from './privilege.ts'
 import { moreCalls } from './seccomp-privileges.ts'
 
@@ -17,22 +17,33 @@ export function comparePrivileges(before: readonly Privilege[], after: readonly 
   return { more: beyond(before, after), less: beyond(after, before) }
 }
 
+/** What both have is found by its key first: an image may name thousands of units. */
 function beyond(covering: readonly Privilege[], privileges: readonly Privilege[]): Privilege[] {
+  const filter = covering.find(({ calls }) => calls !== undefined)?.calls
+  const present = new Set(covering.map(({ kind, key }) => `${kind} ${key}`))
+  const byKind = Map.groupBy(covering, ({ kind }) => kind)
+  const sharesUsers = present.has('namespace user host')
+  const isBound = bindCoverage(covering.map(({ kind, key }) => (kind === 'mount' ? key : '')))
   return privileges.flatMap((privilege) => {
-    const filter = covering.find(({ calls }) => calls !== undefined)?.calls
+    const { kind, key } = privilege
     if (privilege.calls !== undefined && filter !== undefined) {
       const calls = moreCalls(filter, privilege.calls)
       return calls.length === 0 ? [] : [{ ...privilege, text: `system calls: ${calls.join(', ')}` }]
     }
-    return covering.some((each) => covers(each, privilege)) ? [] : [privilege]
+    if (present.has(`${kind} ${key}`)) return []
+    // With the users of the host it may become any of them.
+    if (sharesUsers && kind === 'user' && /^[ug]ids /.test(key)) return []
+    if (kind === 'mount' && key.startsWith('bind ')) return isBound(key) ? [] : [privilege]
+    const covers = rules[kind]
+    const others = byKind.get(kind) ?? []
+    const isCovered =
+      covers !== undefined && others.length <= mostCompared && others.some((each) => covers(each.key, key))
+    return isCovered ? [] : [privilege]
   })
 }
 
-function covers(one: Privilege, other: Privilege): boolean {
-  if (one.kind === 'namespace' && one.key === 'user host' && other.kind === 'user') return /^[ug]ids /.test(other.key)
-  if (one.kind !== other.kind) return false
-  return one.key === other.key || (rules[one.kind]?.(one.key, other.key) ?? false)
-}
+/** No honest image has more of a kind. Of one that has, only what is just the same counts as covered, lest comparing takes minutes. */
+const mostCompared = 1000
 
 type Covers = (key: string, other: string) => boolean
 
@@ -44,8 +55,7 @@ const rules: Partial<Record<Privilege['kind'], Covers>> = {
     const [otherSetting, , ...otherLine] = other.split(' ')
     return user === 'root' && setting === otherSetting && line.join(' ') === otherLine.join(' ')
   },
-  mount: (key, other) =>
-    coversBind(key, other) || (key === 'cgroup host' && other === 'cgroup own') || coversType(key, other),
+  mount: (key, other) => (key === 'cgroup host' && other === 'cgroup own') || coversType(key, other),
   rlimit: (key, other) => coversNumber(key, other, (number, wanted) => number >= wanted),
   scheduling: (key, other) => coversNumber(key, other, (number, wanted) => number <= wanted),
   // Without a filter every call may be made, and none has to be decided.

@@ -130,20 +130,49 @@ const secretPlaces = [
 /** Where every host has other file systems mounted. */
 const submounts = ['/boot', '/dev', '/dev/shm', '/dev/pts', '/home', '/proc', '/run', '/sys', '/sys/fs/cgroup', '/tmp']
 
-/** Whether what one bind mount shows is in another: of `bind`, `ro` and `alone` in keys. */
-export function coversBind(outer: string, inner: string): boolean {
-  const [, access = '', depth = '', path = ''] = bindKey.exec(outer) ?? []
-  const [, wantedAccess = '', wantedDepth = '', wanted = ''] = bindKey.exec(inner) ?? []
-  if (path === '' || wanted === '' || !isWithin(wanted, path)) return false
-  if (access === 'ro' && wantedAccess === 'rw') return false
-  const isBetween = (each: string): boolean => each !== path && isWithin(each, path) && isWithin(wanted, each)
-  const isBelow = (each: string): boolean => each !== wanted && isWithin(each, wanted)
-  if (depth === 'alone' && submounts.some(isBetween)) return false
-  if (wantedDepth === 'alone' || !submounts.some(isBelow)) return true
-  return depth === 'all' || (depth === 'readable' && wantedDepth === 'readable')
+/** Tells whether what a bind mount shows is in one of others, by their keys: of `ro` and `rw`, and how deep each goes. */
+export function bindCoverage(keys: readonly string[]): (key: string) => boolean {
+  const byPath = Map.groupBy(
+    keys.map(parseBind).filter((bind) => bind !== undefined),
+    ({ path }) => path,
+  )
+  return (key) => {
+    const wanted = parseBind(key)
+    if (wanted === undefined) return false
+    return foldersAbove(wanted.path).some((path) => byPath.get(path)?.some((bind) => covers(bind, wanted)))
+  }
 }
 
-const bindKey = /^bind (ro|rw) (alone|readable|all) (\/.*)$/s
+interface Bind {
+  readonly access: string
+  readonly depth: string
+  readonly path: string
+}
+
+function parseBind(key: string): Bind | undefined {
+  const [, access, depth, path] = /^bind (ro|rw) (alone|readable|all) (\/.*)$/s.exec(key) ?? []
+  return access === undefined || depth === undefined || path === undefined ? undefined : { access, depth, path }
+}
+
+/** With itself. A path that no system call takes is not looked into. */
+function foldersAbove(path: string): string[] {
+  const folders = [path]
+  for (let above = path; above !== '/' && path.length <= 4096; ) {
+    above = posix.dirname(above)
+    folders.push(above)
+  }
+  return folders
+}
+
+/** @param wanted lies in the other. */
+function covers({ access, depth, path }: Bind, wanted: Bind): boolean {
+  if (access === 'ro' && wanted.access === 'rw') return false
+  const isBetween = (each: string): boolean => each !== path && isWithin(each, path) && isWithin(wanted.path, each)
+  const isBelow = (each: string): boolean => each !== wanted.path && isWithin(each, wanted.path)
+  if (depth === 'alone' && submounts.some(isBetween)) return false
+  if (wanted.depth === 'alone' || !submounts.some(isBelow)) return true
+  return depth === 'all' || (depth === 'readable' && wanted.depth === 'readable')
+}
 
 function power(key: string, text: string): Privilege {
   return { kind: 'mount', key, text, weight: 'power' }

@@ -52,17 +52,18 @@ export function allowedCalls({ defaultAction, architectures = [], syscalls = [] 
 /** What one filter allows beyond another, as words; empty for nothing. */
 export function moreCalls(before: AllowedCalls, after: AllowedCalls): string[] {
   if (after.others === 'refused') {
-    const had = (call: string): boolean =>
-      before.others === 'allowed' ? !isNamed(call, before.refused) : isNamed(call, before.allowed)
-    return after.allowed.filter((call) => !had(call))
+    const isNamed = naming(before.others === 'allowed' ? before.refused : before.allowed)
+    return after.allowed.filter((call) => isNamed(call) === (before.others === 'allowed'))
   }
   if (before.others === 'refused') return ['all calls that no rule refuses']
-  return before.refused.filter((call) => !isNamed(call, after.refused))
+  const isRefused = naming(after.refused)
+  return before.refused.filter((call) => !isRefused(call))
 }
 
 /** A call without its arguments stands for every one with them. */
-function isNamed(call: string, calls: readonly string[]): boolean {
-  return calls.includes(call) || calls.includes(call.replace(/\(.*/, ''))
+function naming(calls: readonly string[]): (call: string) => boolean {
+  const named = new Set(calls)
+  return (call) => named.has(call) || named.has(call.replace(/\(.*/, ''))
 }
 
 function isAllowed(action: Seccomp['defaultAction']): boolean {

@@ -73,6 +73,13 @@ describe('what covers what', () => {
     })
   }
 
+  test('thousands of groups, units and mounts are compared in no time', () => {
+    const many = (words: string) => Array.from({ length: 20_000 }, (_, index) => `${words}${index}`)
+    for (const words of ['user gid ', 'dependency Before u', 'mount bind rw all /srv/']) {
+      assert.equal(more(many(words), many(`${words}1`)).length, 10_000)
+    }
+  })
+
   test('what shrinks is told', () => {
     const [admin, kill] = [privilege('capability CAP_SYS_ADMIN'), privilege('capability CAP_KILL')]
     assert.deepEqual(comparePrivileges([admin, kill], [kill]), { more: [], less: [admin] })

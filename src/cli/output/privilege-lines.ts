@@ -8,12 +8,10 @@ import { printableText } from './printable.ts'
  */
 export function privilegeLines(privileges: readonly Privilege[]): string[] {
   const powerful = privileges.filter(({ weight }) => weight === 'power')
-  const groups = new Map<string, Privilege[]>()
-  for (const privilege of privileges) {
-    if (privilege.weight === 'power') continue
-    const group = groupOf(privilege)
-    groups.set(group, [...(groups.get(group) ?? []), privilege])
-  }
+  const groups = Map.groupBy(
+    privileges.filter(({ weight }) => weight !== 'power'),
+    groupOf,
+  )
   const lines = [
     ...powerful.map(({ text }) => `! ${text}`),
     ...[...groups.values()].map((group) => `  ${joined(group)}`),
