@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import type { ToldPrivilege } from '../../src/bundle/privilege.ts'
 import type { ImagePrivileges } from '../../src/operations/containers/image-privileges.ts'
 import type { ContainerInspection } from '../../src/operations/containers/inspect-container.ts'
+import type { UpdateResult } from '../../src/operations/containers/update.ts'
 import { busyboxImage, serviceExports } from '../lab/busybox.ts'
 import { changesSince, type InstalledHost, installedHost } from './installed-host.ts'
 
@@ -118,6 +119,51 @@ test('a container whose configuration is damaged is told of all the same', async
   assert.equal(json.privileges, null)
   assert.match(stderr, /What mighty may do is not known: /)
   await lab.shell(`cp -p /root/kept ${folder}/config.json`)
+})
+
+test('an update that takes more stops with the list, unless that is accepted; what shrinks is told', async () => {
+  const push = (capabilities: string[]) =>
+    lab.push('growing:latest', busyboxImage({ exports: serviceExports(loop, { capabilities }) }))
+  await lab.must('install', '--now', await push(['CAP_KILL', 'CAP_CHOWN']))
+  const pid = await lab.property('growing', 'MainPID')
+  const files = lab.files()
+  await push(['CAP_KILL', 'CAP_NET_ADMIN', 'CAP_SYS_TIME'])
+  const { status, stderr } = await lab.forerun('update', 'growing')
+  assert.equal(status, 1)
+  assert.match(stderr, /^forerun: the update of growing takes privileges that it did not have\n(?: {4}.*\n){2}hint: /m)
+  assert.match(stderr, /^ {4}! capability NET_ADMIN: .*\n {4}! capability SYS_TIME: /m)
+  const partly = await lab.forerun('update', '--json', '--accept-privilege', 'CAP_NET_ADMIN', 'growing')
+  assert.equal(partly.status, 1)
+  const { error } = partly.json as { error: { code: string; details: string[] } }
+  assert.deepEqual([error.code, error.details.length], ['privileges', 1])
+  assert.match((await lab.must('images', 'list')).stdout, /growing/)
+  assert.deepEqual([changesSince(files, lab), await lab.property('growing', 'MainPID')], [[], pid])
+  const words = ['--accept-privilege', 'CAP_NET_ADMIN', '--accept-privilege', 'CAP_SYS_TIME']
+  const { json } = await lab.must<UpdateResult[]>('update', '--json', ...words, 'growing')
+  const [result] = json
+  assert.ok(result?.outcome === 'updated')
+  const keys = (list: readonly ToldPrivilege[]) => list.map(({ kind, key }) => `${kind} ${key}`)
+  assert.deepEqual(keys(result.privileges.more), ['capability CAP_NET_ADMIN', 'capability CAP_SYS_TIME'])
+  assert.deepEqual(keys(result.privileges.less), ['capability CAP_CHOWN'])
+  await push(['CAP_KILL'])
+  assert.match((await lab.must('update', 'growing')).stdout, /^It may no longer do:\n! capability NET_ADMIN/m)
+})
+
+test('at a terminal an installation is preceded by what the image may do, and power wants a yes', async () => {
+  const { address } = lab.registry
+  // script(1) hangs up when nobody can type any more.
+  const atTerminal = (answer: string, name: string): Promise<string> =>
+    lab.shell(
+      `{ printf '${answer}\\n'; sleep 5; } | script -qec "forerun install ${address}/${name} --set WORD=x --name asked" /dev/null || true`,
+    )
+  assert.match(
+    await atTerminal('n', 'mighty'),
+    /What this image may do on the host:\r\n! capability SYS_ADMIN: .*was not given the power/s,
+  )
+  const harmless = await atTerminal('', 'plain --read-only')
+  assert.match(harmless, /What this image may do on the host:\r\n {2}capabilities CHOWN/)
+  assert.doesNotMatch(harmless, /\[y\/N\]/)
+  await lab.must('uninstall', 'asked')
 })
 
 function powers(privileges: readonly ToldPrivilege[] | null): string[] {

@@ -1,16 +1,17 @@
 import { type Command, Option } from 'commander'
 import type { ForerunError } from '../../errors.ts'
-import type { HostFileView } from '../../operations/containers/host-files.ts'
 import type { InstallRequest, InstallResult } from '../../operations/containers/install.ts'
+import type { WholePower } from '../../operations/containers/power.ts'
 import type { Context, SourceOptions } from '../../operations/context.ts'
 import { type CheckoutMethod, checkoutMethods } from '../../tree/checkout-method.ts'
-import { acceptPower } from '../accept-power.ts'
+import { type Accepting, acceptInstall } from '../accept-power.ts'
 import { hostFileLine } from '../output/host-file-line.ts'
 import { printable, printableText } from '../output/printable.ts'
+import { privilegeLines } from '../output/privilege-lines.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { withPlatformOption, withSourceOptions, withValueOptions } from './options.ts'
+import { withAcceptOptions, withPlatformOption, withSourceOptions, withValueOptions } from './options.ts'
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, Accepting {
   name?: string
   set?: string[]
   setFile?: string[]
@@ -22,7 +23,6 @@ interface Options extends SourceOptions {
   display?: boolean
   now?: boolean
   overrideUnit?: boolean
-  acceptPrivileges?: boolean
   systemPackage: InstallRequest['systemPackage']
 }
 
@@ -58,12 +58,12 @@ export function installCommand(session: Session): Command {
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .option('--override-unit', 'take the place of a unit that the host has under that name')
-    .option('--accept-privileges', 'take host files that give power over the host, without a question')
     .addOption(
       new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
         .choices(['auto', 'build', 'no', 'yes'])
         .default('auto'),
     )
+  withAcceptOptions(installing)
   withPlatformOption(installing, 'install the image for this platform, which the host has to be able to run')
   return withSourceOptions(installing).action((image: string, options: Options) =>
     perform(
@@ -71,10 +71,11 @@ export function installCommand(session: Session): Command {
       async (context) => {
         const { install } = await import('../../operations/containers/install.ts')
         const { RunOnceImage } = await import('../../operations/containers/installable-image.ts')
-        const { acceptPrivileges: accepted = false, ...request } = options
-        const asked = (files: readonly HostFileView[]) => acceptPower(files, { accepted, session, context })
+        const { acceptPrivileges, acceptPrivilege, ...request } = options
+        const asking = { acceptPrivileges, acceptPrivilege, session, context }
+        const acceptPower = (power: WholePower) => acceptInstall(power, asking)
         try {
-          return await install({ ...request, image, acceptPower: asked }, context)
+          return await install({ ...request, image, acceptPower }, context)
         } catch (error) {
           if (!(error instanceof RunOnceImage)) throw error
           return await runInstead(error, { ...request, image }, context)
@@ -116,8 +117,11 @@ function describe(result: InstallResult | RunResult): string {
   return [told, 'Files on the host:', ...result.hostFiles.map(hostFileLine)].join('\n')
 }
 
-/** Each file under a heading; host files with a second one that tells mode, owner, and what power they give. */
-function displayed({ files, hostFiles }: Extract<InstallResult, { outcome: 'displayed' }>): string {
+/**
+ * Each file under a heading; host files with a second one that tells mode, owner, and what power they give. Then what the container
+ * may do on the host.
+ */
+function displayed({ files, hostFiles, privileges }: Extract<InstallResult, { outcome: 'displayed' }>): string {
   const views = new Map(hostFiles.map((file) => [file.path, file]))
   const shown = files.map(({ path, content, isRemark }) => {
     const view = views.get(path)
@@ -129,7 +133,8 @@ function displayed({ files, hostFiles }: Extract<InstallResult, { outcome: 'disp
       isRemark ? printable(content) : printableText(content),
     ].join('\n')
   })
-  return [...shown, ...[...views.values()].map((view) => `# ${hostFileLine(view)}`)].join('\n')
+  const may = privileges.length === 0 ? [] : ['# What it may do on the host', ...privilegeLines(privileges)]
+  return [...shown, ...[...views.values()].map((view) => `# ${hostFileLine(view)}`), ...may].join('\n')
 }
 
 function whenItRuns({ name, started, enabled }: Extract<InstallResult, { outcome: 'installed' }>): string {

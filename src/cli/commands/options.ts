@@ -67,6 +67,17 @@ export function withPlainValueOptions(giving: Command, about: string): Command {
     .option('--set-file <KEY=FILE>', 'the same with the content of a file, which is kept secret', collect)
 }
 
+/** Adds the options that accept what an image may do on the host. */
+export function withAcceptOptions(placing: Command): Command {
+  return placing
+    .option('--accept-privileges', 'let it have all privileges that it asks for, without a question')
+    .option(
+      '--accept-privilege <WHAT>',
+      'let it have a kind of privileges or a certain one, such as capability, CAP_NET_ADMIN or a path; may be repeated',
+      collect,
+    )
+}
+
 /** What the lists have in common. */
 export interface ListOptions {
   readonly all?: boolean

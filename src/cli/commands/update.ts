@@ -1,19 +1,19 @@
 import type { Command } from 'commander'
 import { ForerunError } from '../../errors.ts'
 import type { UpdateCheck } from '../../operations/containers/check-updates.ts'
-import type { HostFileView } from '../../operations/containers/host-files.ts'
+import type { MorePower } from '../../operations/containers/power.ts'
 import type { UpdateRequest, UpdateResult } from '../../operations/containers/update.ts'
-import { acceptPower } from '../accept-power.ts'
+import { type Accepting, acceptUpdate } from '../accept-power.ts'
 import { shortDigest } from '../output/event-line.ts'
 import { printable } from '../output/printable.ts'
+import { differenceLines } from '../output/privilege-lines.ts'
 import { formatSize } from '../output/size.ts'
 import { perform, resultCommand, type Session } from '../session.ts'
-import { settleOption, withSourceOptions, withValueOptions } from './options.ts'
+import { settleOption, withAcceptOptions, withSourceOptions, withValueOptions } from './options.ts'
 
-interface Options extends Omit<UpdateRequest, 'noStart' | 'acceptPower'> {
+interface Options extends Omit<UpdateRequest, 'noStart' | 'acceptPower'>, Accepting {
   all?: boolean
   start: boolean
-  acceptPrivileges?: boolean
   check?: boolean
 }
 
@@ -38,7 +38,7 @@ export function updateCommand(session: Session, path: string): Command {
     .option('--no-start', 'leave the service stopped')
     .option('--at-boot', 'restart nothing: it runs from the next boot on, after which it is judged')
     .addOption(settleOption())
-    .option('--accept-privileges', 'take new host files that give power over the host, without a question')
+  withAcceptOptions(update)
   withValueOptions(update, 'give a template variable another value')
   return withSourceOptions(update).action(async (names: string[], options: Options) => {
     checkWords(names, options)
@@ -50,9 +50,10 @@ export function updateCommand(session: Session, path: string): Command {
       session,
       async (context) => {
         const { updateContainers } = await import('../../operations/containers/update.ts')
-        const { all: _, check: __, start, acceptPrivileges: accepted = false, ...request } = options
-        const asked = (files: readonly HostFileView[]) => acceptPower(files, { accepted, session, context })
-        const results = await updateContainers(names, { ...request, noStart: !start, acceptPower: asked }, context)
+        const { all: _, check: __, start, acceptPrivileges, acceptPrivilege, ...request } = options
+        const asking = { acceptPrivileges, acceptPrivilege, session, context }
+        const acceptPower = (power: MorePower) => acceptUpdate(power, asking)
+        const results = await updateContainers(names, { ...request, noStart: !start, acceptPower }, context)
         if (results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
         return results
       },
@@ -131,7 +132,7 @@ function describe(result: UpdateResult): string {
           ? 'installed anew with other values'
           : `updated from ${shortDigest(result.from)} to ${shortDigest(result.to)}`
       const when = result.atBoot ? '; it runs from the next boot on' : result.running ? '; it is running' : ''
-      return `${name}: ${change}${when}`
+      return [`${name}: ${change}${when}`, ...differenceLines(result.privileges)].join('\n')
     }
   }
 }

@@ -1,4 +1,3 @@
-import type { PrivilegeDifference } from '../../bundle/compare-privileges.ts'
 import type { ToldPrivilege as Privilege } from '../../bundle/privilege.ts'
 import { printableText } from './printable.ts'
 
@@ -20,7 +19,7 @@ export function privilegeLines(privileges: readonly Privilege[]): string[] {
 }
 
 /** What a next deployment has more, and what it has no more, than the one before. Empty where there is no difference. */
-export function differenceLines({ more, less }: PrivilegeDifference): string[] {
+export function differenceLines({ more, less }: Record<'more' | 'less', readonly Privilege[]>): string[] {
   return [
     ...(more.length === 0 ? [] : ['It may do what the deployment before could not:', ...privilegeLines(more)]),
     ...(less.length === 0 ? [] : ['It may no longer do:', ...privilegeLines(less)]),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { Bundle } from '../../bundle/bundle.ts'
+import { type ToldPrivilege, toldPrivilege } from '../../bundle/privilege.ts'
 import { ForerunError } from '../../errors.ts'
 import { freeTmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
 import { type ContainerName, parseContainerName } from '../../image/container-name.ts'
@@ -16,6 +17,7 @@ import { carryOut, judgeOwn } from '../trials.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
 import { arrivalOf, planDeployment } from './deployment-plan.ts'
+import { bundlePrivileges } from './deployment-privileges.ts'
 import { type DisplayedFile, displayedFiles } from './displayed-files.ts'
 import { givenValues } from './given-values.ts'
 import { type HostFileView, hostFileViews } from './host-files.ts'
@@ -23,6 +25,7 @@ import { hostView } from './host-view.ts'
 import { type InstallableImage, installableImage, storedInstallableImage, throwawayStore } from './installable-image.ts'
 import { lockedImage } from './locked-image.ts'
 import { type PlannedFile, planFiles } from './plan-files.ts'
+import type { WholePower } from './power.ts'
 import { findRuntime } from './runtime.ts'
 import { stageDeployment } from './stage-deployment.ts'
 import { transitionChanges } from './transition.ts'
@@ -50,8 +53,8 @@ export interface InstallRequest extends SourceOptions {
   /** Take the place of a unit that the host has under that name. */
   readonly overrideUnit?: boolean
   readonly systemPackage: 'auto' | 'build' | 'no' | 'yes'
-  /** Asked, with the files concerned, whether an image may have power over the host; throws when it may not. */
-  readonly acceptPower?: (files: readonly HostFileView[]) => Promise<void>
+  /** Told what the container may do on the host; throws when it may not. */
+  readonly acceptPower?: (power: WholePower) => Promise<void>
 }
 
 export type InstallResult =
@@ -61,6 +64,7 @@ export type InstallResult =
       readonly name: string
       readonly files: readonly DisplayedFile[]
       readonly hostFiles: readonly HostFileView[]
+      readonly privileges: readonly ToldPrivilege[]
     }
   | {
       readonly outcome: 'installed'
@@ -127,8 +131,8 @@ async function put(
   const view = hostView(name, context)
   const plan = await planDeployment(bundle, image, { ...parsed, checkout, view, context })
   const hostFiles = viewOf(bundle, plan.files, parsed)
-  const powerful = hostFiles.filter(({ power }) => power.length > 0)
-  if (powerful.length > 0) await request.acceptPower?.(powerful)
+  const privileges = bundlePrivileges(bundle, parsed).map(toldPrivilege)
+  await request.acceptPower?.({ privileges, files: hostFiles })
   await using volumes = await stageVolumes(bundle.service, image, context)
   await using staged = await stageDeployment(plan, context)
   const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, goesOn: false })
@@ -167,7 +171,9 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   const view = hostView(name, context)
   const files = planFiles(bundle, image, { name, paths: context.paths, view, emit: () => {} })
   const displayed = displayedFiles(bundle, files, { name, paths: context.paths })
-  return { outcome: 'displayed', name, files: displayed, hostFiles: viewOf(bundle, files, parsed) }
+  const hostFiles = viewOf(bundle, files, parsed)
+  const privileges = bundlePrivileges(bundle, parsed).map(toldPrivilege)
+  return { outcome: 'displayed', name, files: displayed, hostFiles, privileges }
 }
 
 function isInstalled(name: string, { paths }: Context): boolean {

@@ -10,11 +10,10 @@ import { singleDeparture } from './departure.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
 import { arrivalOf, type DeploymentPlan, planDeployment } from './deployment-plan.ts'
 import { type GivenValues, givenValues, updatedValues } from './given-values.ts'
-import type { HostFileView } from './host-files.ts'
 import { hostView, viewWithout } from './host-view.ts'
 import type { InstallableImage } from './installable-image.ts'
 import { lockedImage } from './locked-image.ts'
-import { newPower } from './new-power.ts'
+import { type MorePower, type PowerChange, powerChange } from './power.ts'
 import { findRuntime } from './runtime.ts'
 import { requireDeployment } from './service.ts'
 import { stageDeployment } from './stage-deployment.ts'
@@ -35,8 +34,8 @@ export interface UpdateRequest extends SourceOptions {
   readonly atBoot?: boolean
   /** Milliseconds that a service has to stay up; default: the setting. */
   readonly settle?: number | undefined
-  /** As for `install`: of host files that the deployment before did not have. */
-  readonly acceptPower?: (files: readonly HostFileView[]) => Promise<void>
+  /** Asked whether a container may have what it could not do before; throws when it may not. */
+  readonly acceptPower?: (power: MorePower) => Promise<void>
 }
 
 /** What became of one container. Ids are those of images. */
@@ -51,6 +50,8 @@ export type UpdateResult = { readonly name: string } & (
       /** Whether it will from the next boot on. */
       readonly atBoot: boolean
       readonly kept: readonly string[]
+      /** What it may do that it could not before, and the reverse. */
+      readonly privileges: Omit<PowerChange, 'asked'>
     }
   | { readonly outcome: 'current'; readonly image: string; readonly to: string }
   /** With all containers: it did not stay up with this version before. */
@@ -133,8 +134,8 @@ async function switchOver(
     from.service?.keptRoot !== undefined && keptRoot({ folder: wish.folder, info: plan.info }) !== undefined
   const start = startOf(request, from, plan)
   if (start === 'boot' && takesRoot) throw rootInUse(name)
-  const power = newPower(plan, before, context)
-  if (power.length > 0) await request.acceptPower?.(power)
+  const { asked, ...privileges } = powerChange(plan, before, context)
+  await request.acceptPower?.(asked)
   await using volumes = await stageVolumes(bundle.service, image, context)
   await using staged = await stageDeployment(plan, context, { takesRoot })
   const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, goesOn: start !== 'no' })
@@ -145,7 +146,7 @@ async function switchOver(
     context,
   })
   const { kept } = transition
-  const outcome = { outcome: 'updated', from: before.info.revision, kept } as const
+  const outcome = { outcome: 'updated', from: before.info.revision, kept, privileges } as const
   return { result: { ...about, ...outcome, running: start === 'start', atBoot: start === 'boot' }, trial }
 }
 
