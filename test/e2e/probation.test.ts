@@ -194,6 +194,9 @@ describe('a health check', () => {
     await prepare({ manifest: manifest('test -e /run/healthy'), script: `sleep 2; touch /run/healthy; ${forever}` })
     await lab.must('update', '--settle', '0.2', 'app')
     await assertRuns('2\n')
+    assert.match((await lab.must('containers', 'info', 'app')).stdout, /^Health: +healthy$/m)
+    await lab.inside('app', 'rm', '/run/healthy')
+    assert.match((await lab.must('containers', 'info', 'app')).stdout, /^Health: +unhealthy: exit status 1$/m)
   })
 
   it('that fails takes it back, and says why', async () => {

@@ -5,6 +5,7 @@ import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { type AtomicContainer, atomicCheckouts, readAtomicContainer } from '../../store/atomic-containers.ts'
 import { type Deployment, readDeployment } from '../../store/deployment.ts'
+import { checkHealth } from '../check-health.ts'
 import type { Context } from '../context.ts'
 import { adoptedDeployment } from './adoption-plan.ts'
 import { deploymentPrivileges } from './deployment-privileges.ts'
@@ -29,6 +30,8 @@ export interface ContainerInspection extends ContainerRow {
   readonly other: OtherDeployment | null
   /** Unix time in seconds since when the unit is in its state; 0 for one that was never started, and for none. */
   readonly since: number
+  /** What its health check says now; null for one that has none, or does not run. */
+  readonly health: { readonly state: 'healthy' | 'unhealthy'; readonly detail: string } | null
   /** `enabled`, `disabled`, …; empty without a service. */
   readonly unitFileState: string
   /** The tree of `--rootfs`. */
@@ -68,6 +71,7 @@ export async function inspectContainer(name: string, context: Context): Promise<
     folder,
     other: row.other,
     since: status?.since ?? 0,
+    health: row.state === 'running' ? await healthOf(deployment, context) : null,
     unitFileState: status?.unitFileState ?? '',
     rootfs: info.remote,
     checkout: forerun.checkout ?? null,
@@ -94,6 +98,13 @@ async function findContainer(
   const { folder } = atomic.current
   const place = { folder, isCurrent: true, left: [], purpose: 'look', context } as const
   return { deployment: await adoptedDeployment(atomic.current, place), atomic }
+}
+
+async function healthOf({ name, info }: Deployment, context: Context): Promise<ContainerInspection['health']> {
+  const check = info.forerun['health-check']
+  if (check === undefined) return null
+  const fault = await checkHealth(name, { runtime: info.runtime, check, context })
+  return { state: fault === undefined ? 'healthy' : 'unhealthy', detail: fault ?? '' }
 }
 
 /** What is damaged does not hide the rest. */

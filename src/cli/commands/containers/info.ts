@@ -27,7 +27,7 @@ export function infoCommand(session: Session): Command {
 }
 
 function describe(container: ContainerInspection): string {
-  const { other, since } = container
+  const { other, since, health } = container
   const state = stateWords(container)
   const fields = [
     ['Name', container.container],
@@ -35,6 +35,7 @@ function describe(container: ContainerInspection): string {
     ['Image id', container.imageId],
     ['Digest', container.digest],
     ['State', since === 0 ? state : `${state}, ${age(since)}`],
+    ...(health === null ? [] : [['Health', health.detail === '' ? health.state : `${health.state}: ${health.detail}`]]),
     ...(container.unitFileState === '' ? [] : [['At boot', container.unitFileState]]),
     ['Deployment', `${container.folder}, ${age(container.created)}`],
     ['Other one', other === null ? 'none' : `${other.folder}, ${age(other.created)}: ${other.image} ${other.imageId}`],
