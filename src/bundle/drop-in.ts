@@ -1,6 +1,7 @@
-import { posix } from 'node:path'
+import { join, posix } from 'node:path'
 import { adoptedDropInTemplate, dropInTemplate } from '../../templates/drop-in.template.ts'
 import { credentialLines } from './credentials.ts'
+import { mountUnitName } from './mount-unit.ts'
 import { type NotifyWay, notifySettings, notifyWay } from './notify-socket.ts'
 import type { Mount } from './runtime-schema.ts'
 import { parseTemplate, renderLineTemplate, type Values } from './template.ts'
@@ -47,7 +48,7 @@ export function renderDropIn(
     ...startCommands(unit, service),
   ]
   const credentials = credentialLines(service.credentials ?? new Map())
-  return base + credentials + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service.mountUnit)
+  return base + credentials + lines.map(([key, value]) => `${key}=${value}\n`).join('') + needsMount(service)
 }
 
 /** As `renderDropIn`, of a container that was taken over: only what its start needs. */
@@ -113,8 +114,18 @@ function startCommands(
 const createAndStart = '"$0" create --pid-file "$1" "$2" && exec "$0" start "$2"'
 
 /** Without its root the service is stopped; a section may come twice. */
-function needsMount(unit: string | undefined): string {
-  return unit === undefined ? '' : `\n[Unit]\nBindsTo=${unit}\nAfter=${unit}\n`
+/**
+ * The root of the other deployment is mounted, too, while there is a unit for that: a host may lose power between the moments in
+ * which unit and drop-in are switched, and the next boot then starts the one version or the other, with its root.
+ */
+function needsMount({ mountUnit, destination }: { mountUnit?: string; destination: string }): string {
+  if (mountUnit === undefined) return ''
+  const other = mountUnitName(join(otherSlot(destination), 'rootfs'))
+  return `\n[Unit]\nBindsTo=${mountUnit}\nWants=${other}\nAfter=${mountUnit} ${other}\n`
+}
+
+function otherSlot(destination: string): string {
+  return destination.replace(/[01]$/, (slot) => (slot === '0' ? '1' : '0'))
 }
 
 /**

@@ -33,7 +33,7 @@ export async function bringUp(
   begin: () => Promise<void>,
   context: Context,
 ): Promise<void> {
-  const { unit } = terms
+  const { unit, settle } = terms
   // The journal tells its times in microseconds, and the start is later.
   const since = Math.floor(Date.now() / 1000)
   const fail = async (message: string, options: { culprit: string; hint?: string | undefined; cause?: unknown }) => {
@@ -46,6 +46,7 @@ export async function bringUp(
     if (!(error instanceof ForerunError) || error.code !== 'systemd') throw error
     await fail(error.message, { culprit: unit, hint: error.hint, cause: error })
   }
+  context.emit({ type: 'step', message: `${unit} has started; it has to stay up for ${settle / 1000} s` })
   const { restarts } = await (await context.manager()).service(unit)
   const verdict = await awaitVerdict({ ...terms, restarts }, context)
   if (verdict.outcome === 'down') await fail(`${unit} ${verdict.reason}`, verdict)
@@ -78,7 +79,7 @@ export async function glance(trial: Trial, context: Context): Promise<Verdict> {
     if (trial.awaits === 'boot') return undecided
     const { invocation } = await (await context.manager()).service(trial.unit)
     if (invocation === trial.invocation) {
-      return { outcome: 'down', reason: 'was not started with what is new', culprit: trial.unit }
+      return { outcome: 'down', reason: 'was not started with what is new', culprit: trial.unit, isUntried: true }
     }
   }
   const { health, ...terms } = trialTerms(trial, context)

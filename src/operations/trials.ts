@@ -68,10 +68,12 @@ export async function judgeOwn(open: OpenTrial, context: Context): Promise<void>
   try {
     await bringUp(trialTerms(open.trial, context), begin, context)
   } catch (error) {
-    await conclude(open, 'down', context)
+    // An interruption, or a systemd that is away, says nothing of the version.
+    const isRefused = error instanceof ForerunError && error.code === 'systemd'
+    await conclude(open, { isUp: false, isRefused }, context)
     throw error
   }
-  await conclude(open, 'up', context)
+  await conclude(open, { isUp: true }, context)
 }
 
 /**
@@ -84,11 +86,12 @@ export async function judgeAbandoned(open: OpenTrial, context: Context): Promise
   using _open = open
   const verdict = await awaitTrial(open.trial, context)
   if (verdict.outcome !== 'down') {
-    await conclude(open, 'up', context)
+    await conclude(open, { isUp: true }, context)
     return 'confirmed'
   }
   tellTakenBack(open, verdict.reason, context)
-  return (await conclude(open, 'down', context)) ? 'taken back' : 'down'
+  const isUp = await conclude(open, { isUp: false, isRefused: verdict.isUntried !== true }, context)
+  return isUp ? 'taken back' : 'down'
 }
 
 /**
@@ -111,13 +114,13 @@ export async function endAbandoned(containers: readonly string[], context: Conte
     if (verdict.outcome === 'up') await open.confirm()
     if (verdict.outcome === 'down') {
       tellTakenBack(open, verdict.reason, context)
-      await takeBack(open, context, { isRefused: verdict !== superseded })
+      await takeBack(open, context, { isRefused: verdict.isUntried !== true })
     }
   }
   return waiting
 }
 
-const superseded = { outcome: 'down', reason: 'waited for the next boot' } as const
+const superseded = { outcome: 'down', reason: 'waited for the next boot', isUntried: true } as const
 
 /** Whether it waits for a boot that is still to come. */
 export function isPending({ awaits, boot }: Trial): boolean {
@@ -140,16 +143,20 @@ function tellTakenBack({ operation, trial }: OpenTrial, reason: string, { emit }
 }
 
 /** A signal does not keep it from ending. @returns whether the service is up now. */
-async function conclude(open: OpenTrial, outcome: 'up' | 'down', interruptible: Context): Promise<boolean> {
+async function conclude(
+  open: OpenTrial,
+  { isUp, isRefused = false }: { isUp: boolean; isRefused?: boolean },
+  interruptible: Context,
+): Promise<boolean> {
   const { signal: _, lockTimeout: __, ...rest } = interruptible
   const context: Context = { ...rest, signal: new AbortController().signal }
   {
     using _host = await acquireHostLock(open.operation.title, context)
-    if (outcome === 'up') {
+    if (isUp) {
       await open.confirm()
       return true
     }
-    await takeBack(open, context, { isRefused: !interruptible.signal.aborted })
+    await takeBack(open, context, { isRefused })
   }
   return await tellState(open.trial, context)
 }

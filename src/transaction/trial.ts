@@ -25,5 +25,5 @@ export interface Trial {
 export type Verdict =
   | { readonly outcome: 'up' }
   | { readonly outcome: 'undecided' }
-  /** `reason` in words that follow the unit's name; the journal of `culprit` tells more. */
-  | { readonly outcome: 'down'; readonly reason: string; readonly culprit: string }
+  /** `reason` in words that follow the unit's name; the journal of `culprit` tells more. One that never began has not failed. */
+  | { readonly outcome: 'down'; readonly reason: string; readonly culprit: string; readonly isUntried?: true }

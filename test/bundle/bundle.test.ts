@@ -299,7 +299,14 @@ test('a writable root is an overlay that the service needs, and of --rootfs the 
   const { mountUnit, dropIn } = service(files)
   assert.deepEqual([mountUnit?.kind, mountUnit?.keepChanges], ['writable', true])
   const unit = parseUnit(dropIn)
-  for (const key of ['BindsTo', 'After']) assert.equal(unitValue(unit, 'Unit', key), mountUnit?.name)
+  const other = 'var-lib-forerun-containers-etcd.1-rootfs.mount'
+  assert.equal(unitValue(unit, 'Unit', 'BindsTo'), mountUnit?.name)
+  assert.equal(
+    unitValue(unit, 'Unit', 'Wants'),
+    other,
+    'a boot in the midst of an update has the root that its unit names',
+  )
+  assert.equal(unitValue(unit, 'Unit', 'After'), `${mountUnit?.name} ${other}`)
   assert.equal(service({ '/exports/config.json': text }).mountUnit?.keepChanges, false)
 
   const given = service(files, { rootfs: '/srv/my tree' })
