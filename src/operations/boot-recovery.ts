@@ -37,6 +37,8 @@ function linksOf({ units }: HostPaths): string[] {
 }
 
 function removeIfEmpty(folder: string): void {
+  // Of what is not there a file system that is read-only says that it is read-only.
+  if (!existsSync(folder)) return
   try {
     rmdirSync(folder)
   } catch (error) {

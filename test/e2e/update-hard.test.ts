@@ -157,3 +157,70 @@ function assertNothingUnfinishedBut(running: readonly string[]): void {
     },
   )
 }
+
+/** What a refused update must not have touched: files, and the process that runs. */
+async function untouchedBy(
+  name: string,
+  update: () => Promise<{ status: number; stderr: string }>,
+  expected: RegExp,
+): Promise<void> {
+  const files = lab.files()
+  const pid = await lab.property(name, 'MainPID')
+  const { status, stderr } = await update()
+  assert.equal(status, 1, stderr)
+  assert.match(stderr, expected)
+  const left = await lab.shell('ls -A /var/lib/forerun/containers /var/lib/forerun/journal; ls -A /etc/systemd/system')
+  assert.doesNotMatch(left, /\.forerun-|\.jsonl|forerun-recover/)
+  assert.deepEqual(changesSince(files, lab), [])
+  assert.equal(await lab.property(name, 'MainPID'), pid)
+  assert.equal(await version(name), '1\n')
+}
+
+test('a version that does not fit the disk, also for the last of its files, leaves the one that runs untouched', async () => {
+  await lab.must('install', '--now', await push(1, 'firm'))
+  const newer = await push(2, 'firm')
+  await lab.must('pull', newer)
+  const fill = '/var/lib/forerun/fill'
+  await lab.shell('mount -o remount,size=64m /var/lib/forerun')
+  let updated = false
+  const rooms = [0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256]
+  for (const room of rooms) {
+    await lab.shell(
+      `free=$(df -k --output=avail /var/lib/forerun | tail -1); dd if=/dev/zero of=${fill} bs=1k count=$((free - ${room})) 2>/dev/null || true`,
+    )
+    const tried = await lab.forerun('update', '--rebase', newer, 'firm')
+    updated = tried.status === 0
+    if (!updated) await untouchedBy('firm', async () => tried, /no space is left/)
+    await lab.shell(`rm ${fill}`)
+    if (updated) break
+  }
+  assert.ok(updated, 'there was never enough room')
+  await lab.shell('mount -o remount,size=50% /var/lib/forerun')
+  assert.equal(await version('firm'), '2\n')
+})
+
+test('a host whose /etc cannot be written to, a unit that systemd refuses, and a bus that is away', async () => {
+  await lab.must('install', '--now', await push(1, 'solid'))
+  await push(2, 'solid')
+  await lab.shell('mount --bind /etc /etc && mount -o remount,bind,ro /etc')
+  await untouchedBy('solid', () => lab.forerun('update', 'solid'), /the file system is read-only \(open/)
+  await lab.shell('umount /etc')
+
+  const refused = serviceExports(serviceWords, { readonly: false })
+  const unit = refused['service.template'].replace(/^ExecStart=/m, 'ExecStop=')
+  const images = busyboxImage({ exports: { ...refused, 'service.template': unit } })
+  const wrong = await lab.push('solid-wrong', images)
+  await untouchedBy(
+    'solid',
+    () => lab.forerun('update', '--rebase', wrong, 'solid'),
+    /systemd cannot load solid\.service/,
+  )
+
+  // systemd has a socket of its own for root.
+  await lab.shell('systemctl stop dbus.socket dbus.service')
+  await lab.must('update', 'solid')
+  assert.equal(await version('solid'), '2\n')
+  await lab.must('rollback', 'solid')
+  assert.equal(await version('solid'), '1\n')
+  await lab.shell('systemctl start dbus.socket')
+})
