@@ -71,6 +71,100 @@ test('what was written before an update is there after it and after a rollback, 
   t.diagnostic(`etcd did not answer for: systemctl restart ${restart} ms, update ${update} ms, rollback ${rollback} ms`)
 })
 
+/** New versions that are broken, each in another way. */
+const broken: readonly [what: string, variant: Parameters<typeof etcdImage>[0], told: RegExp, settle?: string][] = [
+  ['exits at once', { script: 'exit 3' }, /its processes|ended|one of its processes/],
+  ['is restarted for ever', { script: 'sleep 0.2; exit 3', unit: endless }, /systemd starts it again|cannot restart/],
+  ['never gets ready', { script: `${waiting()}`, unit: impatient }, /was not up within its TimeoutStartSec/],
+  [
+    'is ready, and dies after 5 s',
+    { script: '/usr/bin/etcd.real & etcd=$!; sleep 5; kill $etcd; exit 3' },
+    /started and did not stay up: it ended/,
+    '7',
+  ],
+  [
+    'is not healthy',
+    { manifest: { healthCheck: { command: 'exit 7', interval: 1 } } },
+    /is not healthy: exit status 7/,
+  ],
+]
+
+function waiting(): string {
+  return "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+}
+
+/** Never `failed`, however often it ends. */
+function endless(unit: string): string {
+  return unit.replace('[Unit]', '[Unit]\nStartLimitIntervalSec=0').replace('RestartSec=1', 'RestartSec=200ms')
+}
+
+function impatient(unit: string): string {
+  return unit.replace('[Service]', '[Service]\nTimeoutStartSec=4')
+}
+
+/** What an administrator changed: it survives whatever fails. */
+const edits =
+  'printf "[Service]\\nNice=3\\n" >/etc/systemd/system/etcd.service.d/50-mine.conf; sed -i "s/^RestartSec=1/RestartSec=2/" /etc/systemd/system/etcd.service; systemctl daemon-reload'
+
+async function assertAsBefore(value: string): Promise<void> {
+  await until('etcd answers', async () => (await key()) === value)
+  assert.equal(await lab.shell('systemctl is-active etcd'), 'active')
+  assert.equal(await lab.shell('systemctl show -p Nice,RestartUSec etcd | sort'), 'Nice=3\nRestartUSec=2s')
+  assert.equal(await lab.shell('ls -A /var/lib/forerun/journal'), '')
+}
+
+test('an etcd whose new version is broken, in whatever way, is back with its data and what an administrator changed', async (t) => {
+  await lab.shell(edits)
+  for (const [index, [what, variant, told, settle = '1']] of broken.entries()) {
+    await lab.shell(`etcdctl put /kept ${index}`)
+    await lab.push('etcd', etcdImage({ version: `broken-${index}`, ...variant }))
+    let tried: { status: number; stderr: string } | undefined
+    const missing = await outage(async () => {
+      tried = await lab.forerun('update', '--settle', settle, 'etcd')
+    })
+    assert.equal(tried?.status, 1, what)
+    assert.match(tried.stderr, told, what)
+    assert.match(tried.stderr, /^etcd was put back to .*, and runs as before$/m)
+    await assertAsBefore(`${index}`)
+    t.diagnostic(`a version that ${what}: no answer for ${missing} ms`)
+  }
+})
+
+test('an etcd beside whose new version a unit that requires it fails is back, and so is that unit', async (t) => {
+  const folder = '/var/lib/forerun/containers'
+  const slot = await lab.shell(`readlink ${folder}/etcd`)
+  await lab.shell(
+    `printf '[Unit]\\nRequires=etcd.service\\nAfter=etcd.service\\n[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/sh -c "readlink ${folder}/etcd | grep -q ${slot}"\\n' >/run/systemd/system/needs.service; systemctl daemon-reload; systemctl start needs`,
+  )
+  await lab.shell('etcdctl put /kept needed')
+  await lab.push('etcd', etcdImage({ version: 'other' }))
+  const missing = await outage(async () => {
+    const { status, stderr } = await lab.forerun('update', 'etcd')
+    assert.equal(status, 1)
+    assert.match(stderr, /came up, and needs\.service, which requires it, did not/)
+  })
+  await assertAsBefore('needed')
+  assert.equal(await lab.shell('systemctl is-active needs'), 'active')
+  t.diagnostic(`a version beside which a dependant fails: no answer for ${missing} ms`)
+  await lab.shell('systemctl stop needs; rm /run/systemd/system/needs.service; systemctl daemon-reload')
+})
+
+test('the same by a boot: a version that is broken is taken back after it, and a sound one stays', async () => {
+  await lab.shell('etcdctl put /kept boot')
+  await lab.push('etcd', etcdImage({ version: 'broken-at-boot', script: 'exit 3' }))
+  assert.match((await lab.must('update', '--at-boot', 'etcd')).stdout, /runs from the next boot on/)
+  await lab.host.reboot().catch((error: Error) => assert.match(error.message, /degraded/))
+  await until('it is judged', async () => (await lab.shell('ls -A /var/lib/forerun/journal')) === '', { seconds: 60 })
+  await assertAsBefore('boot')
+  const before = await lab.shell('readlink /var/lib/forerun/containers/etcd')
+  await lab.push('etcd', etcdImage({ version: 'next' }))
+  assert.match((await lab.must('update', '--at-boot', 'etcd')).stdout, /runs from the next boot on/)
+  await lab.host.reboot()
+  await until('it is judged', async () => (await lab.shell('ls -A /var/lib/forerun/journal')) === '', { seconds: 60 })
+  await assertAsBefore('boot')
+  assert.notEqual(await lab.shell('readlink /var/lib/forerun/containers/etcd'), before)
+})
+
 test('an etcd whose new version never gets ready is back with its data', async () => {
   await lab.shell('etcdctl put /kept three')
   // A port that somebody has.

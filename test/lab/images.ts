@@ -10,19 +10,32 @@ import { execute } from './process.ts'
  * Two real system containers made of Debian packages, for `registry.push`. Their metadata lies in the folder `images`.
  *
  * etcd: the key-value store, with its data under /var/lib/NAME on the host and `etcdctl` installed there as /usr/local/bin/NAMEctl.
- * It tells systemd when it is ready. Another version is another image with the same programs.
+ * It tells systemd when it is ready. Another version is another image with the same programs; one with a script runs that in
+ * place of etcd, which lies in /usr/bin/etcd.real then.
  */
-export async function etcdImage({ version = '3' }: { version?: string } = {}): Promise<LabImage> {
+export async function etcdImage({ version = '3', script, unit, manifest }: EtcdVariant = {}): Promise<LabImage> {
   const [server, client] = [await debianPackage('etcd-server'), await debianPackage('etcd-client')]
   const etcdctl = join(client, 'usr/bin/etcdctl')
   const application = {
-    ...(await fileAt(join(server, 'usr/bin/etcd'), 'usr/bin/etcd')),
+    ...(await fileAt(join(server, 'usr/bin/etcd'), script === undefined ? 'usr/bin/etcd' : 'usr/bin/etcd.real')),
+    ...(script === undefined ? {} : { 'usr/bin/etcd': { content: `#!/bin/sh\n${script}\n`, mode: 0o755 } }),
     ...(await fileAt(etcdctl, 'usr/bin/etcdctl')),
     'var/lib/etcd': { type: 'directory', mode: 0o700 },
   } satisfies LayerFiles
-  const hostfs = {
+  const hostfs: LayerFiles = {
     ...folders('exports/hostfs/usr/local/bin'),
     ...(await fileAt(etcdctl, 'exports/hostfs/usr/local/bin/etcdctl')),
+    ...(unit === undefined
+      ? {}
+      : { 'exports/service.template': unit(await readFile(join(sources, 'etcd/service.template'), 'utf8')) }),
+    ...(manifest === undefined
+      ? {}
+      : {
+          'exports/manifest.json': JSON.stringify({
+            ...JSON.parse(await readFile(join(sources, 'etcd/manifest.json'), 'utf8')),
+            ...manifest,
+          }),
+        }),
   }
   const labels = { 'atomic.type': 'system', 'atomic.summary': 'etcd, a key-value store', 'atomic.version': version }
   return await systemImage('etcd', {
@@ -30,6 +43,15 @@ export async function etcdImage({ version = '3' }: { version?: string } = {}): P
     exports: hostfs,
     config: { Entrypoint: ['/usr/bin/etcd'], Labels: labels },
   })
+}
+
+interface EtcdVariant {
+  readonly version?: string
+  readonly script?: string
+  /** Makes the unit's template of that of the image. */
+  readonly unit?: (template: string) => string
+  /** Keys in place of those of the image's manifest.json. */
+  readonly manifest?: object
 }
 
 /**
