@@ -87,14 +87,16 @@ async function ownFiles(architecture: Architecture): Promise<Buffer> {
   add(archive, 'forerun/LICENSE.koffi', { content: await readFile(join(root, 'node_modules/koffi/LICENSE.txt')) })
   const licenses = await readFile(join(outputFolder, 'LICENSE.packages'))
   add(archive, 'forerun/LICENSE.packages', { content: licenses })
-  for (const { name, content } of await manPages()) add(archive, `forerun/man/${name}`, { content })
+  for (const folder of ['man', 'systemd']) {
+    for (const { name, content } of await shippedFiles(folder)) add(archive, `forerun/${folder}/${name}`, { content })
+  }
   return await collect(archive, { ended: false })
 }
 
-async function manPages(): Promise<{ name: string; content: Buffer }[]> {
-  const folder = join(import.meta.dirname, 'man')
-  if (!existsSync(folder)) return []
-  const names = (await readdir(folder)).filter((name) => /\.\d$/.test(name)).sort()
+/** Man pages, and units, which nothing enables. */
+async function shippedFiles(kind: string): Promise<{ name: string; content: Buffer }[]> {
+  const folder = join(import.meta.dirname, kind)
+  const names = (await readdir(folder)).filter((name) => /\.(?:\d|service|timer)$/.test(name)).sort()
   return await Promise.all(names.map(async (name) => ({ name, content: await readFile(join(folder, name)) })))
 }
 

@@ -53,6 +53,7 @@ export type ErrorCode =
   | 'rootfs' // --rootfs
   | 'file-exists' // a unit or tmpfiles file in the way
   | 'container-not-found'
+  | 'pinned' // a container that is to stay as it is
   | 'no-deployment' // nothing to roll back to
   | 'systemd' // systemd refused, a job failed, no bus
   | 'unit' // a unit that systemd cannot load

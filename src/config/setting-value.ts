@@ -1,3 +1,5 @@
+import { parseUpdateWindow, type UpdateWindow } from './update-window.ts'
+
 /**
  * Kinds of values. Each makes a function that takes the text of a value and passes it on parsed, or returns, in words
  * that follow "It must be", what the value must be.
@@ -49,6 +51,18 @@ export function duration<Settings>(set: (value: number, settings: Settings) => v
   const read = (text: string) =>
     /^[0-9]{1,6}(?:\.[0-9]{1,3})?$/.test(text) && Number(text) > 0 ? Number(text) * 1000 : undefined
   return parsed(read, 'a number of seconds', set)
+}
+
+/** Days and times of a week; empty for any time. */
+export function updateWindow<Settings>(
+  set: (value: UpdateWindow | undefined, settings: Settings) => void,
+): SettingReader<Settings> {
+  const read = (text: string) => {
+    const window = text === '' ? undefined : parseUpdateWindow(text)
+    return text === '' || window !== undefined ? { window } : undefined
+  }
+  const wanted = "days and times such as 'Sat..Sun 02:00-05:00', or nothing"
+  return parsed(read, wanted, ({ window }, settings: Settings) => set(window, settings))
 }
 
 /** A count or a size in bytes; K, M, G and T are powers of 1024. */

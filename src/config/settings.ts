@@ -5,7 +5,8 @@ import { ForerunError } from '../errors.ts'
 import { readRootOnly } from '../host/root-only.ts'
 import { defaultLayerLimits, type LayerLimits } from '../image/layer-limits.ts'
 import { type CheckoutMethod, checkoutMethods } from '../tree/checkout-method.ts'
-import { duration, oneOf, path, program, size, wholeNumber, yesOrNo } from './setting-value.ts'
+import { duration, oneOf, path, program, size, updateWindow, wholeNumber, yesOrNo } from './setting-value.ts'
+import type { UpdateWindow } from './update-window.ts'
 
 export interface Settings {
   readonly store: {
@@ -30,6 +31,8 @@ export interface Settings {
   readonly update: {
     /** Milliseconds that a service that was updated has to stay up: else the version before comes back. */
     readonly settle: number
+    /** When the timer may update; undefined: whenever it does. */
+    readonly window: UpdateWindow | undefined
   }
   /** Name or absolute path of the OCI runtime. */
   readonly runtime: { readonly path: string }
@@ -73,7 +76,7 @@ function defaults(): Draft {
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto', readOnly: false },
     install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
-    update: { settle: 10_000 },
+    update: { settle: 10_000, window: undefined },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: timeouts(60_000), parallelLayers: 3 },
     limits: { ...defaultLayerLimits },
@@ -154,7 +157,10 @@ const sections: Record<string, Keys> = {
     'read-only': yesOrNo((value, { containers }: Draft) => (containers.readOnly = value)),
   },
   service: { settle: duration((value, { service }: Draft) => (service.settle = value)) },
-  update: { settle: duration((value, { update }: Draft) => (update.settle = value)) },
+  update: {
+    settle: duration((value, { update }: Draft) => (update.settle = value)),
+    window: updateWindow((value, { update }: Draft) => (update.window = value)),
+  },
   runtime: { path: program((value, { runtime }: Draft) => (runtime.path = value)) },
   registry: {
     retries: wholeNumber(0, 100, (value, { registry }: Draft) => (registry.retries = value)),

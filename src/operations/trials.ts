@@ -6,6 +6,7 @@ import type { Change } from '../transaction/change.ts'
 import type { Operation } from '../transaction/journal.ts'
 import { abandonedTrials, applyChanges, applyOnTrial, type OpenTrial } from '../transaction/transaction.ts'
 import type { Trial, Verdict } from '../transaction/trial.ts'
+import { abandonedMessage, tellAbandoned } from './abandoned-update.ts'
 import { changeHost } from './change-host.ts'
 import type { Context } from './context.ts'
 import { awaitTrial, bringUp, glance, trialTerms } from './judge.ts'
@@ -85,12 +86,15 @@ export async function judgeOwn(open: OpenTrial, context: Context): Promise<void>
 export async function judgeAbandoned(open: OpenTrial, context: Context): Promise<'confirmed' | 'taken back' | 'down'> {
   using _open = open
   const verdict = await awaitTrial(open.trial, context)
+  const told = abandonedMessage(open, context)
   if (verdict.outcome !== 'down') {
     await conclude(open, { isUp: true }, context)
+    await tellAbandoned(told, undefined)
     return 'confirmed'
   }
   tellTakenBack(open, verdict.reason, context)
   const isUp = await conclude(open, { isUp: false, isRefused: verdict.isUntried !== true }, context)
+  await tellAbandoned(told, `${open.trial.unit} ${verdict.reason}`)
   return isUp ? 'taken back' : 'down'
 }
 
@@ -111,10 +115,15 @@ export async function endAbandoned(containers: readonly string[], context: Conte
       continue
     }
     using _open = open
-    if (verdict.outcome === 'up') await open.confirm()
+    const told = abandonedMessage(open, context)
+    if (verdict.outcome === 'up') {
+      await open.confirm()
+      await tellAbandoned(told, undefined)
+    }
     if (verdict.outcome === 'down') {
       tellTakenBack(open, verdict.reason, context)
       await takeBack(open, context, { isRefused: verdict.isUntried !== true })
+      await tellAbandoned(told, `${open.trial.unit} ${verdict.reason}`)
     }
   }
   return waiting

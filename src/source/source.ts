@@ -37,6 +37,9 @@ export interface ImageSource extends AsyncDisposable {
 
   /** What is attached to a manifest or index to prove where it comes from, as far as the source keeps such things. */
   signatures(digest: Digest, context: TransferContext): Promise<ImageSignatures>
+
+  /** For a registry: all tags of the repository, in any order. */
+  tags?(context: TransferContext): Promise<readonly string[]>
 }
 
 export interface TransferContext {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { readSettings } from '../../src/config/settings.ts'
+import { parseUpdateWindow } from '../../src/config/update-window.ts'
 import { defaultLayerLimits } from '../../src/image/layer-limits.ts'
 
 let root: string
@@ -25,7 +26,7 @@ test('without files there are defaults', () => {
     containers: { path: '/var/lib/forerun/containers', checkout: 'auto', readOnly: false },
     install: { acceptPrivileges: 'ask' },
     service: { settle: 2000 },
-    update: { settle: 10_000 },
+    update: { settle: 10_000, window: undefined },
     runtime: { path: 'runc' },
     registry: { retries: 5, timeouts: { connect: 10_000, headers: 60_000, idle: 60_000 }, parallelLayers: 3 },
     limits: defaultLayerLimits,
@@ -51,6 +52,7 @@ accept-privileges=no
 settle=0.5
 [update]
 settle = 30
+window = Sat..Sun 02:00-05:00
 [runtime]
 path=/usr/bin/crun
 [registry]
@@ -78,7 +80,7 @@ backend=ostree
     containers: { path: '/srv/con tainers', checkout: 'copy', readOnly: true },
     install: { acceptPrivileges: 'no' },
     service: { settle: 500 },
-    update: { settle: 30_000 },
+    update: { settle: 30_000, window: parseUpdateWindow('Sat..Sun 02:00-05:00') },
     runtime: { path: '/usr/bin/crun' },
     registry: { retries: 0, timeouts: { connect: 2500, headers: 2500, idle: 2500 }, parallelLayers: 8 },
     limits: {

@@ -7,6 +7,8 @@ import { groupCommand, perform, resultCommand, type Session } from '../session.t
 import { adoptCommand } from './containers/adopt.ts'
 import { diffCommand } from './containers/diff.ts'
 import { infoCommand } from './containers/info.ts'
+import { pinCommand, unpinCommand } from './containers/pin.ts'
+import { policyCommand } from './containers/policy.ts'
 import { stateWords } from './containers/state-words.ts'
 import { type ListOptions, matches, withListOptions } from './options.ts'
 import { rollbackCommand } from './rollback.ts'
@@ -22,6 +24,9 @@ export function containersCommand(session: Session): Command {
     .addCommand(diffCommand(session))
     .addCommand(updateCommand(session, 'forerun containers'))
     .addCommand(rollbackCommand(session, 'forerun containers'))
+    .addCommand(pinCommand(session))
+    .addCommand(unpinCommand(session))
+    .addCommand(policyCommand(session))
     .addCommand(adoptCommand(session))
     .addCommand(deleteCommand(session))
 }

@@ -23,6 +23,7 @@ interface Options extends SourceOptions, Accepting {
   display?: boolean
   now?: boolean
   overrideUnit?: boolean
+  updatePolicy?: string
   systemPackage: InstallRequest['systemPackage']
 }
 
@@ -58,6 +59,10 @@ export function installCommand(session: Session): Command {
     .option('--display', 'print what would be installed, and change nothing')
     .option('--now', 'start the service, too, and wait until it is up')
     .option('--override-unit', 'take the place of a unit that the host has under that name')
+    .option(
+      '--update-policy <POLICY>',
+      "to which tags updates may go: tag, patch, minor, major, or a range such as '~3.5'",
+    )
     .addOption(
       new Option('--system-package <CHOICE>', 'make a host package of the files that go to the host')
         .choices(['auto', 'build', 'no', 'yes'])

@@ -1,16 +1,20 @@
 import { ForerunError } from '../../errors.ts'
 import { type Deployment, readDeployments } from '../../store/deployment.ts'
+import { readUpdateSettings } from '../../store/update-settings.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { compareWithRegistry } from '../images/verify-image.ts'
 import { recordPlatform, registryNames } from '../lookup/registry-names.ts'
 import { deployedRecord } from './installable-image.ts'
 import { requireDeployment } from './service.ts'
+import { updateTarget } from './update-target.ts'
 
 /** Whether there is something newer for a container. `from` and `to` are ids of images. */
 export type UpdateCheck = { readonly name: string; readonly image: string; readonly from: string } & (
   | { readonly outcome: 'current' }
-  /** `fetch`: bytes that would have to be transferred. */
-  | { readonly outcome: 'available'; readonly to: string; readonly fetch: number }
+  /** `target`: the name of the image that it would go to; `fetch`: bytes that would have to be transferred. */
+  | { readonly outcome: 'available'; readonly target: string; readonly to: string; readonly fetch: number }
+  /** Nothing updates it. */
+  | { readonly outcome: 'left'; readonly reason: string }
   /** The registry could not be asked, or there is none. */
   | { readonly outcome: 'unknown'; readonly reason: string }
 )
@@ -39,6 +43,9 @@ async function checkUpdate({ name, info }: Deployment, options: SourceOptions, c
   const { store } = context.paths
   const about = { name, image: info.image, from: info.revision }
   const unknown = (reason: string): UpdateCheck => ({ ...about, outcome: 'unknown', reason })
+  if (readUpdateSettings(context.paths.containers, name).pinned) {
+    return { ...about, outcome: 'left', reason: 'it is pinned' }
+  }
   if (info.remote !== null) return unknown(`its root is '${info.remote}'`)
   const record = deployedRecord(info, store)
   if (record === undefined) return unknown('the store does not have its image any more')
@@ -46,10 +53,12 @@ async function checkUpdate({ name, info }: Deployment, options: SourceOptions, c
   if (left !== undefined) return unknown(left)
   try {
     const all = { ...recordPlatform(record, store), ...options }
-    const found = await compareWithRegistry(record, info.image, { options: all, context })
-    if (found.state === 'current') return { ...about, outcome: 'current' }
+    const target = await updateTarget({ name, info }, all, context)
+    const found = await compareWithRegistry(record, target, { options: all, context })
+    if (found.state === 'current' && target === info.image) return { ...about, outcome: 'current' }
+    if (found.state === 'current') return { ...about, outcome: 'available', target, to: info.revision, fetch: 0 }
     const fetch = found.layers.reduce((sum, { size }) => sum + size, 0)
-    return { ...about, outcome: 'available', to: found.id, fetch }
+    return { ...about, outcome: 'available', target, to: found.id, fetch }
   } catch (error) {
     if (!(error instanceof ForerunError) || error.code === 'interrupted') throw error
     return unknown(error.message)

@@ -1,7 +1,9 @@
 import { unitName, unitPath } from '../../host/paths.ts'
 import { readWhenPresent } from '../../host/read-when-present.ts'
 import { type Deployment, deploymentFolders, keptRoot, readInfo } from '../../store/deployment.ts'
+import { updateSettingsPath } from '../../store/update-settings.ts'
 import { linksTo } from '../../systemd/enablement.ts'
+import { isPresent } from '../../transaction/files.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context } from '../context.ts'
 import { tmpfilesCopy } from './deployment-plan.ts'
@@ -17,7 +19,11 @@ export async function wholeDeparture(deployment: Deployment, context: Context): 
   const files = [...slots, deployment].flatMap((slot) =>
     placedFiles(slot, paths).map((file) => [file.path, file] as const),
   )
-  return departure(deployment, { slots, files: [...new Map(files).values()], context })
+  const updateSettings = updateSettingsPath(paths.containers, name)
+  return {
+    ...(await departure(deployment, { slots, files: [...new Map(files).values()], context })),
+    updateSettings: isPresent(updateSettings) ? updateSettings : undefined,
+  }
 }
 
 /** A deployment that another one of its container follows. */

@@ -6,7 +6,9 @@ import { ForerunError } from '../../errors.ts'
 import { freeTmpfilesPath, unitName, unitPath } from '../../host/paths.ts'
 import { type ContainerName, parseContainerName } from '../../image/container-name.ts'
 import { defaultContainerName, type ImageLocation, parseLocation } from '../../image/location.ts'
+import { parseUpdatePolicy } from '../../image/update-policy.ts'
 import { readDeployment } from '../../store/deployment.ts'
+import { defaultUpdateSettings, type UpdateSettings } from '../../store/update-settings.ts'
 import { isDependencyFolder } from '../../systemd/enablement.ts'
 import { isPresent } from '../../transaction/files.ts'
 import type { OpenTrial } from '../../transaction/transaction.ts'
@@ -14,6 +16,7 @@ import type { CheckoutMethod } from '../../tree/checkout-method.ts'
 import type { Context, SourceOptions } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
 import { carryOut, judgeOwn } from '../trials.ts'
+import { settingsChanges } from './change-update-settings.ts'
 import { planCheckout } from './checkout-plan.ts'
 import { type DeploymentWish, deploymentBundle } from './deployment-bundle.ts'
 import { arrivalOf, planDeployment } from './deployment-plan.ts'
@@ -29,6 +32,7 @@ import type { WholePower } from './power.ts'
 import { findRuntime } from './runtime.ts'
 import { stageDeployment } from './stage-deployment.ts'
 import { transitionChanges } from './transition.ts'
+import { requireFit } from './update-target.ts'
 import { stageVolumes } from './volumes.ts'
 
 export interface InstallRequest extends SourceOptions {
@@ -53,6 +57,8 @@ export interface InstallRequest extends SourceOptions {
   /** Take the place of a unit that the host has under that name. */
   readonly overrideUnit?: boolean
   readonly systemPackage: 'auto' | 'build' | 'no' | 'yes'
+  /** To which tags updates may go; default: to the same one. */
+  readonly updatePolicy?: string
   /** Told what the container may do on the host; throws when it may not. */
   readonly acceptPower?: (power: WholePower) => Promise<void>
 }
@@ -90,6 +96,7 @@ interface ParsedRequest extends DeploymentWish {
   readonly rootfs: string | undefined
   readonly now: boolean
   readonly overrideUnit: boolean
+  readonly updates: UpdateSettings
 }
 
 /**
@@ -138,7 +145,9 @@ async function put(
   const to = arrivalOf(plan, { staged: staged.folder, volumes: volumes.changes, goesOn: false })
   const started = bundle.service !== undefined && parsed.now
   const { settle } = context.settings.service
-  const trial = await carryOut({ title, containers: [name] }, transitionChanges({ to }, view).changes, {
+  const updates = settingsChanges(name, parsed.updates, context.paths.containers)
+  const changes = [...updates, ...transitionChanges({ to }, view).changes]
+  const trial = await carryOut({ title, containers: [name] }, changes, {
     trial: started ? { container: name, awaits: 'start', settle } : undefined,
     context,
   })
@@ -211,8 +220,17 @@ function parseRequest(request: InstallRequest, context: Context): ParsedRequest 
     readOnlyRoot: readOnlyRoot(request, context),
     now: request.now ?? false,
     overrideUnit: request.overrideUnit ?? false,
+    updates: updateSettings(request, location),
     sourceOptions: request,
   }
+}
+
+/** @throws ForerunError `usage` */
+function updateSettings({ updatePolicy }: InstallRequest, location: ImageLocation): UpdateSettings {
+  if (updatePolicy === undefined) return defaultUpdateSettings
+  const policy = parseUpdatePolicy(updatePolicy)
+  requireFit(policy, location, { hint: 'Install a tag that tells a version, or leave --update-policy out.' })
+  return { ...defaultUpdateSettings, policy }
 }
 
 function readOnlyRoot({ readOnly }: InstallRequest, { settings }: Context): ParsedRequest['readOnlyRoot'] {

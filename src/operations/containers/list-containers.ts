@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import type { Settings } from '../../config/settings.ts'
 import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
+import { formatUpdatePolicy } from '../../image/update-policy.ts'
 import {
   type AtomicContainer,
   atomicCheckouts,
@@ -11,6 +12,7 @@ import {
   surveyAtomicContainers,
 } from '../../store/atomic-containers.ts'
 import { type DamagedDeployment, type Deployment, otherDeployment, surveyDeployments } from '../../store/deployment.ts'
+import { readUpdateSettings } from '../../store/update-settings.ts'
 import type { UnitState } from '../../systemd/manager.ts'
 import { readTrials } from '../../transaction/transaction.ts'
 import type { Context } from '../context.ts'
@@ -38,6 +40,9 @@ export interface ContainerRow {
   readonly other: OtherDeployment | null
   /** The change that holds only if the service stays up with it: now, or after the next boot. */
   readonly trial: { readonly operation: string; readonly awaits: 'start' | 'boot' } | null
+  /** Whether nothing updates it, and to which tags an update may go else. */
+  readonly pinned: boolean
+  readonly updatePolicy: string
 }
 
 /** A deployment that is not in use. */
@@ -150,7 +155,13 @@ export async function containerRow(
     runtime: info.runtime,
     other: otherOf(deployment, context),
     trial,
+    ...updatesOf(name, context),
   }
+}
+
+function updatesOf(name: string, { paths }: Context): Pick<ContainerRow, 'pinned' | 'updatePolicy'> {
+  const { pinned, policy } = readUpdateSettings(paths.containers, name)
+  return { pinned, updatePolicy: formatUpdatePolicy(policy) }
 }
 
 /** null also for one that cannot be read, or is removed at the moment. */
@@ -171,11 +182,19 @@ function shortly({ folder, info }: Deployment): OtherDeployment {
 function damagedRow(
   { name, problem }: DamagedDeployment,
   owner: ContainerRow['owner'],
-  { settings, emit }: Context,
+  context: Context,
 ): ContainerRow {
+  const { settings, emit } = context
   emit({ type: 'notice', message: `${name}: ${problem.message}` })
   const unknown = { image: '', imageId: '', command: '', created: 0, runtime: '', other: null, owner, trial: null }
-  return { ...unknown, container: name, state: 'damaged', detail: problem.message, backend: settings.output.backend }
+  return {
+    ...unknown,
+    ...updatesOf(name, context),
+    container: name,
+    state: 'damaged',
+    detail: problem.message,
+    backend: settings.output.backend,
+  }
 }
 
 function stateOf(unit: UnitState | undefined): ContainerState {

@@ -24,6 +24,7 @@ import type { PlannedFile } from './plan-files.ts'
 import { findRuntime } from './runtime.ts'
 import { requireDeployment } from './service.ts'
 import { tellKept } from './tell-kept.ts'
+import { tellPutBack, tellRolledBack } from './tell-update.ts'
 import { type Arrival, transitionChanges } from './transition.ts'
 
 export interface RollbackResult {
@@ -49,7 +50,10 @@ export async function rollback(
   context: Context,
 ): Promise<RollbackResult> {
   const { trial, ...result } = await switchBack(name, options, context)
-  if (trial !== undefined) await judgeOwn(trial, context)
+  const { image, from, to } = result
+  const about = { name, image, from, to }
+  if (trial !== undefined) await judgeOwn(trial, context).catch((error) => tellPutBack(about, error))
+  await tellRolledBack(about)
   return result
 }
 

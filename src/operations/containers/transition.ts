@@ -43,6 +43,8 @@ export interface Departure {
   readonly files: readonly PlacedFile[]
   /** What tmpfiles.d lines made; removed at the end if it holds nothing. Parents first. */
   readonly made: readonly string[]
+  /** What was chosen of its updates, where that goes, too. */
+  readonly updateSettings?: string | undefined
   readonly service: DepartingService | undefined
 }
 
@@ -120,7 +122,7 @@ function currentLink(name: string, folder: string) {
  * it, as docker may on flannel, then no longer does, and goes on running. What another container placed, too, stays for it.
  */
 function departureChanges(departure: Departure, view: HostView): Pick<TransitionPlan, 'changes' | 'kept'> {
-  const { name, folders, made, service } = departure
+  const { name, folders, made, updateSettings, service } = departure
   const present = departure.files.filter(({ path }) => view.kind(path) !== undefined && !view.isOthers(path))
   const files = present.filter((file) => file.kind !== 'directory')
   const isModified = (file: PlacedFile): boolean =>
@@ -131,6 +133,7 @@ function departureChanges(departure: Departure, view: HostView): Pick<Transition
   const folderPaths = present.filter(({ kind }) => kind === 'directory').map(({ path }) => path)
   const ending: Change[] = [
     ...(folders.length === 0 ? [] : [{ kind: 'remove-file', path: join(dirname(folders[0] ?? ''), name) } as const]),
+    ...(updateSettings === undefined ? [] : [{ kind: 'remove-file', path: updateSettings } as const]),
     ...folders.map((path): Change => ({ kind: 'discard', path })),
     { kind: 'remove-empty', paths: [...folderPaths, ...made.filter((path) => !view.isOthers(path))] },
   ]

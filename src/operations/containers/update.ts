@@ -1,5 +1,6 @@
 import { ForerunError } from '../../errors.ts'
 import { type Deployment, keptRoot, nextFolder, readDeployments, refusedManifests } from '../../store/deployment.ts'
+import { readUpdateSettings } from '../../store/update-settings.ts'
 import type { OpenTrial } from '../../transaction/transaction.ts'
 import type { Trial } from '../../transaction/trial.ts'
 import type { Context, SourceOptions } from '../context.ts'
@@ -13,11 +14,13 @@ import { type GivenValues, givenValues, updatedValues } from './given-values.ts'
 import { hostView, viewWithout } from './host-view.ts'
 import type { InstallableImage } from './installable-image.ts'
 import { lockedImage } from './locked-image.ts'
+import { plannedTarget } from './planned-target.ts'
 import { type MorePower, type PowerChange, powerChange } from './power.ts'
 import { findRuntime } from './runtime.ts'
 import { requireDeployment } from './service.ts'
 import { stageDeployment } from './stage-deployment.ts'
 import { tellKept } from './tell-kept.ts'
+import { tellFailed, tellPutBack, tellResult } from './tell-update.ts'
 import { type Departure, transitionChanges } from './transition.ts'
 import { imageFinder } from './updated-image.ts'
 import { stageVolumes } from './volumes.ts'
@@ -54,7 +57,7 @@ export type UpdateResult = { readonly name: string } & (
       readonly privileges: Omit<PowerChange, 'asked'>
     }
   | { readonly outcome: 'current'; readonly image: string; readonly to: string }
-  /** With all containers: it did not stay up with this version before. */
+  /** With all containers: it is pinned, or did not stay up with this version before. */
   | { readonly outcome: 'left'; readonly image: string; readonly to: string; readonly reason: string }
   | { readonly outcome: 'failed'; readonly code: string; readonly reason: string; readonly details: readonly string[] }
 )
@@ -95,9 +98,13 @@ interface ParsedUpdate extends UpdateRequest {
 }
 
 async function updateContainer(name: string, request: ParsedUpdate, context: Context): Promise<UpdateResult> {
-  const { result, trial } = await switchOver(name, request, context)
-  if (trial?.trial.awaits === 'start') await judgeOwn(trial, context)
+  const before = requireDeployment(name, context)
+  const { result, trial } = await switchOver(name, request, context).catch((error) => tellFailed(before, error))
+  if (trial?.trial.awaits === 'start') {
+    await judgeOwn(trial, context).catch((error) => tellPutBack({ ...result, from: before.info.revision }, error))
+  }
   trial?.[Symbol.dispose]()
+  await tellResult(result, before)
   return result
 }
 
@@ -108,10 +115,16 @@ async function switchOver(
   context: Context,
 ): Promise<{ result: UpdateResult; trial?: OpenTrial | undefined }> {
   const title = `update ${name}`
-  using locked = await lockedImage(title, imageFinder(requireDeployment(name, context), request, context), context)
+  const { remainsPinned, target } = await plannedTarget(name, request, context)
+  if (target === undefined) return { result: pinnedResult(requireDeployment(name, context)) }
+  const wanted = { ...request, target, pinned: remainsPinned }
+  using locked = await lockedImage(title, imageFinder(requireDeployment(name, context), wanted, context), context)
   using _host = await lockHost(title, context, [name])
   const { image } = locked
   const before = requireDeployment(name, context)
+  // Somebody may have pinned it while the image was fetched.
+  const { pinned } = readUpdateSettings(context.paths.containers, name)
+  if (pinned && !remainsPinned) return { result: pinnedResult(before) }
   const wish = wishOf(before, request, context)
   const bundle = deploymentBundle(image, wish)
   const about = { name, image: image.name, to: image.id }
@@ -148,6 +161,10 @@ async function switchOver(
   const { kept } = transition
   const outcome = { outcome: 'updated', from: before.info.revision, kept, privileges } as const
   return { result: { ...about, ...outcome, running: start === 'start', atBoot: start === 'boot' }, trial }
+}
+
+function pinnedResult({ name, info }: Deployment): UpdateResult {
+  return { name, outcome: 'left', image: info.image, to: info.revision, reason: 'it is pinned' }
 }
 
 /** When the service is to run from what is new: one that does not run is not started. */

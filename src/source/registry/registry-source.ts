@@ -44,6 +44,10 @@ export function registrySource(reference: Reference, options: RegistryOptions = 
         readSignatures(registry, digest, { context, reference, place: options }),
       )
     },
+    async tags(context) {
+      const { listTags } = await import('./list-tags.ts')
+      return mirrors.ask(context, (registry) => listTags(registry, context))
+    },
     [Symbol.asyncDispose]: () => mirrors[Symbol.asyncDispose](),
   }
 }

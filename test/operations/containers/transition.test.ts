@@ -131,6 +131,14 @@ const installed = {
 }
 
 describe('the changes of an uninstallation', () => {
+  it('remove what was chosen of its updates before the deployments, so that it can be undone', () => {
+    const updateSettings = '/var/lib/forerun/containers/.update-etcd.json'
+    const { changes } = transitionChanges({ from: { ...departure, updateSettings } }, hostInMemory(installed))
+    const index = changes.findIndex((change) => 'path' in change && change.path === updateSettings)
+    assert.deepEqual(changes[index], { kind: 'remove-file', path: updateSettings })
+    assert.equal(changes[index + 1]?.kind, 'discard')
+  })
+
   it('disable the unit, stop it, and remove what was placed; folders go when they are empty', () => {
     const { changes, kept } = transitionChanges({ from: departure }, hostInMemory(installed))
     const removed = (path: string) => ({ kind: 'remove-file', path })

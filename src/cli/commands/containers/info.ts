@@ -42,6 +42,7 @@ function describe(container: ContainerInspection): string {
     ...(container.rootfs === null ? [] : [['Root', container.rootfs]]),
     ...(container.checkout === null ? [] : [['Checkout', container.checkout]]),
     ['Runtime', container.runtime],
+    ['Updates', `${container.updatePolicy}${container.pinned ? ', pinned' : ''}`],
   ]
   const values = Object.entries(container.values).map(
     ([key, value]) => `  ${key}=${value === null ? '(secret)' : printable(value)}`,

@@ -4,6 +4,7 @@ import { type Digest, digestAlgorithm, digestHex } from '../../../image/digest.t
 import { indexEntriesSchema, isSound } from '../../../image/index-entry.ts'
 import { parseJson } from '../../../image/json.ts'
 import type { TransferContext } from '../../source.ts'
+import { nextPage } from '../protocol/next-page.ts'
 import { misbehaving } from '../transport/failure.ts'
 import type { Registry } from '../transport/registry.ts'
 import { type AttachedDocument, readDocument } from './attachment.ts'
@@ -36,7 +37,7 @@ async function readPages(registry: Registry, first: AttachedDocument, context: T
   const descriptors = referrersOf(first)
   let page = first
   for (let pages = 1; ; pages += 1) {
-    const next = nextPage(page)
+    const next = nextPage(page, 'its list of what refers to the image')
     if (next === undefined) return descriptors
     if (pages === mostPages)
       throw misbehaving(page.url, `lists more than ${mostPages} pages of what refers to the image`)
@@ -53,13 +54,4 @@ const indexSchema = v.object({ manifests: absent(indexEntriesSchema) })
 function referrersOf({ bytes }: AttachedDocument): Descriptor[] {
   const { manifests } = parseJson(bytes, indexSchema, { document: 'the list of what refers to the image' })
   return (manifests ?? []).filter(isSound)
-}
-
-/** `Link: <ADDRESS>; rel="next"` (RFC 8288). The list stays where it began. */
-function nextPage({ url, link }: AttachedDocument): URL | undefined {
-  const target = /<([^<>]*)>\s*;\s*rel="?next"?/i.exec(link ?? '')?.[1]
-  if (target === undefined) return undefined
-  const next = URL.canParse(target, url.href) ? new URL(target, url) : undefined
-  if (next?.origin !== url.origin) throw misbehaving(url, 'continues its list of what refers to the image elsewhere')
-  return next
 }
