@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { createGzip, gzipSync } from 'node:zlib'
 import { type Pack, pack } from 'tar-stream'
 import manifest from '../package.json' with { type: 'json' }
-import { buildBundle, outputFolder } from './build.ts'
+import { buildBundle, compiledName, outputFolder } from './build.ts'
 import { type Architecture, koffiPackage, nodePackage } from './npm-package.ts'
 
 /**
@@ -79,7 +79,9 @@ async function ownFiles(architecture: Architecture): Promise<Buffer> {
   add(archive, 'forerun/forerun', { content: Buffer.from(launcher), mode: 0o755 })
   add(archive, 'forerun/forerun.cjs', { content: await readFile(join(outputFolder, 'forerun.cjs')), mode: 0o755 })
   add(archive, 'forerun/lib/', { type: 'directory' })
-  for (const name of (await readdir(join(outputFolder, 'lib'))).filter((each) => each !== 'koffi.node').sort()) {
+  const others = (name: string): boolean => name.endsWith('.cache') && name !== compiledName(architecture)
+  const names = (await readdir(join(outputFolder, 'lib'))).filter((name) => name !== 'koffi.node' && !others(name))
+  for (const name of names.sort()) {
     add(archive, `forerun/lib/${name}`, { content: await readFile(join(outputFolder, 'lib', name)) })
   }
   add(archive, 'forerun/lib/koffi.node', { content: await koffi.file(`linux_${architecture}/koffi.node`) })

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { builtinModules, createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
 import { bundledLicenses } from './licenses.ts'
 
@@ -10,9 +10,9 @@ import { bundledLicenses } from './licenses.ts'
 export const outputFolder = join(import.meta.dirname, '../dist')
 
 /**
- * Bundles the program: into `lib/`, in pieces of which only those are loaded that a command needs, with templates inside as
- * text, with source maps, and with koffi's binary; and `forerun.cjs`, which starts it, and which any Node can parse, so
- * that one which is too old can say so.
+ * Bundles the program into `lib/`: one file with what V8 made of it, so that a start has nothing to compile; files of their own
+ * for its threads and for large packages that few commands need; source maps, and koffi's binary. Templates are inside as text.
+ * `forerun.cjs` starts it, and any Node can parse that, so that one which is too old can say so.
  *
  * @param options.program where it begins, when it is not the program itself.
  */
@@ -24,16 +24,14 @@ export async function buildBundle(
   await rm(lib, { recursive: true, force: true })
   await mkdir(lib, { recursive: true })
   const root = join(import.meta.dirname, '..')
-  const { metafile } = await build({
+  const common = {
     absWorkingDir: root,
     metafile: true,
-    entryPoints: { program, thread: 'src/workers/thread.ts' },
     outdir: lib,
-    outExtension: { '.js': '.mjs' },
+    outExtension: { '.js': '.cjs' },
     bundle: true,
-    splitting: true,
     platform: 'node',
-    format: 'esm',
+    format: 'cjs',
     target: `node${oldestNode}`,
     // Names stay: errors tell them.
     minifySyntax: true,
@@ -45,12 +43,30 @@ export async function buildBundle(
     external: ['x11'],
     logLevel: 'warning',
     loader: { '.service': 'text', '.conf': 'text', '.template': 'text' },
-    banner: { js: requireForPackages },
-    plugins: [koffiBeside, lateBuiltins, undiciParts],
-  })
+    define: { 'import.meta.url': 'moduleAddress' },
+  } satisfies BuildOptions
+  const plugins = [koffiBeside, lateBuiltins, undiciParts]
+  const built = await Promise.all([
+    build({
+      ...common,
+      entryPoints: { program },
+      banner: { js: '(function (require, moduleAddress) {' },
+      footer: { js: '})' },
+      plugins: [packagesBeside, ...plugins],
+    }),
+    build({
+      ...common,
+      entryPoints: { thread: 'src/workers/thread.ts' },
+      banner: { js: "const moduleAddress = require('url').pathToFileURL(__filename).href;" },
+      plugins: [packagesBeside, ...plugins],
+    }),
+    build({ ...common, entryPoints: Object.fromEntries(packages.map((name) => [fileOf(name), name])), plugins }),
+  ])
+  const metafile = { inputs: Object.assign({}, ...built.map((each) => each.metafile.inputs)), outputs: {} }
   await writeFile(join(output, 'LICENSE.packages'), await bundledLicenses(metafile, root))
   await writeFile(join(output, 'forerun.cjs'), launcher, { mode: 0o755 })
   await copyFile(koffiBinary(), join(lib, 'koffi.node'))
+  compile(join(lib, 'program.cjs'), join(lib, compiledName(process.arch)))
 }
 
 const oldestNode = 24
@@ -63,18 +79,72 @@ if (parseInt(process.versions.node, 10) < ${oldestNode}) {
   process.exit(1);
 }
 if (process.argv.length === 3 && process.argv[2] === '--version') {
-  // Scripts ask for it often: the program would take longer to load than Node itself to start.
-  process.stdout.on('error', function (error) {
-    if (error.code !== 'EPIPE') process.stderr.write('forerun: ' + error.message + '\\n', function () { process.exit(1); });
-  });
-  process.stdout.write('${manifest.version}\\n');
+  // Scripts ask for it often: the program would take longer to load than Node itself to start, and so would Node's streams.
+  try {
+    require('fs').writeSync(1, '${manifest.version}\\n');
+  } catch (error) {
+    if (error.code === 'EAGAIN') process.stdout.write('${manifest.version}\\n');
+    else if (error.code !== 'EPIPE') {
+      process.stderr.write('forerun: ' + error.message + '\\n');
+      process.exitCode = 1;
+    }
+  }
 } else {
-  import('./lib/program.mjs');
+  var fs = require('fs');
+  var path = __dirname + '/lib/program.cjs';
+  var compiled;
+  try {
+    compiled = fs.readFileSync(__dirname + '/lib/program-' + process.version + '-' + process.arch + '.cache');
+  } catch (error) {
+    // Made by another Node, or for another architecture: compiling takes a little longer.
+    if (error.code !== 'ENOENT') throw error;
+  }
+  var script = new (require('vm').Script)(fs.readFileSync(path, 'latin1'), { filename: path, cachedData: compiled });
+  script.runInThisContext()(function (name) {
+    return require(name.charAt(0) === '.' ? './lib/' + name : name);
+  }, require('url').pathToFileURL(path).href);
 }
 `
 
-/** Packages that are not modules ask for Node's own parts in the older way. */
-const requireForPackages = `let requireHere;const require=name=>(requireHere??=process.getBuiltinModule('module').createRequire(import.meta.url))(name);`
+/**
+ * The name of what V8 made of the program. It is of use to the Node that made it, which is the one of the archive.
+ */
+export function compiledName(architecture: string): string {
+  return `program-${process.version}-${architecture}.cache`
+}
+
+/**
+ * Has V8 compile all of a script, also what it would put off until it is called, and writes that. V8 takes it only with the options
+ * that it was made with, so these are set back. The seed, and a name without folders, make for equal bytes.
+ */
+function compile(script: string, compiled: string): void {
+  execFileSync(process.execPath, ['--hash-seed=1', '--eval', compiling, script, compiled])
+}
+
+const compiling = `
+  const { readFileSync, writeFileSync } = require('fs')
+  const { setFlagsFromString } = require('v8')
+  const [, path, compiled] = process.argv
+  setFlagsFromString('--no-lazy')
+  const script = new (require('vm').Script)(readFileSync(path, 'latin1'), { filename: 'program.cjs' })
+  for (const usual of ['--lazy', '--hash-seed=0']) setFlagsFromString(usual)
+  writeFileSync(compiled, script.createCachedData())`
+
+/** Large ones, of which most commands need none: each is a file that is loaded with the first module that uses it. */
+const packages = ['undici', 'yaml', 'smol-toml', 'pino', 'tar-stream', '@sigstore/core']
+
+function fileOf(name: string): string {
+  return name.replace(/\W+/g, '-').replace(/^-/, '')
+}
+
+const packagesBeside: Plugin = {
+  name: 'packages-beside',
+  setup({ onResolve }) {
+    onResolve({ filter: /^[@a-z]/ }, ({ path }) =>
+      packages.includes(path) ? { path: `./${fileOf(path)}.cjs`, external: true } : undefined,
+    )
+  },
+}
 
 /**
  * A module that imports a part of Node makes Node load whatever that part would load when it is first used: all of its
@@ -100,10 +170,17 @@ const lateBuiltins: Plugin = {
       return { contents: [`const part = ${ask(path)}`, 'export default part', ...names].join('\n') }
     })
     onLoad({ filter: /.*/, namespace: 'late-builtin' }, ({ path }) => {
-      // Of a part that is itself a function or a class, the whole is what is imported.
-      if (typeof process.getBuiltinModule(path) !== 'object') return { contents: `module.exports = ${ask(path)}` }
       const names = namesOf(path).map((name) => `get ${name}() { return part().${name} },`)
-      const contents = `let loaded; const part = () => (loaded ??= ${ask(path)}); module.exports = {${names.join('\n')}}`
+      const late = `let loaded; const part = () => (loaded ??= ${ask(path)}); const names = {${names.join('\n')}};`
+      if (path === 'assert') {
+        const properties = 'Object.getOwnPropertyDescriptors(names)'
+        return {
+          contents: `${late} module.exports = Object.defineProperties((...words) => part()(...words), ${properties})`,
+        }
+      }
+      // Of any other part that is itself a function, a class, the whole is what is imported.
+      if (typeof process.getBuiltinModule(path) !== 'object') return { contents: `module.exports = ${ask(path)}` }
+      const contents = `${late} module.exports = names`
       return { contents }
     })
   },
@@ -136,10 +213,21 @@ const undiciParts: Plugin = {
   },
 }
 
-/** koffi looks for its binary in packages by name; the bundle has one, in its own folder. */
+/**
+ * koffi looks for its binary in packages by name; the bundle has one, in its own folder. It is loaded with the first system call:
+ * what only reads makes none.
+ */
 const koffiBeside: Plugin = {
   name: 'koffi-beside',
   setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^koffi$/ }, () => ({ path: 'koffi', namespace: 'koffi-late' }))
+    onLoad({ filter: /.*/, namespace: 'koffi-late' }, () => ({
+      contents: `
+        const koffi = () => require('./index.js').default
+        exports.load = (...words) => koffi().load(...words)
+        exports.errno = () => koffi().errno()`,
+      resolveDir: dirname(createRequire(import.meta.url).resolve('koffi')),
+    }))
     onResolve({ filter: /\/static\.js$/ }, ({ importer }) =>
       importer.endsWith('/koffi/index.js') ? { path: 'static', namespace: 'koffi-beside' } : undefined,
     )

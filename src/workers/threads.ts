@@ -93,4 +93,4 @@ function startThread(): Worker {
 const youngGeneration = 3
 
 /** The same place in the sources and in the bundle. */
-const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url)
+const threadFile = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.cjs', import.meta.url)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { Script } from 'node:vm'
 import { transform } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
 import { buildBundle } from '../../packaging/build.ts'
@@ -46,35 +46,71 @@ test('the licences of all bundled packages lie beside the bundle', () => {
 })
 
 test('no more of the program is loaded than a command needs', () => {
-  assert.deepEqual(loadedBy('--version'), { files: 1, bytes: statSync(bundle).size })
-  const { files, bytes } = loadedBy('help')
-  assert.ok(files > 1 && bytes < 250_000, `${bytes} bytes in ${files} files`)
+  assert.deepEqual(loadedBy('--version'), ['forerun.cjs'])
+  const compiled = `lib/program-${process.version}-${process.arch}.cache`
+  assert.deepEqual(loadedBy('help'), ['forerun.cjs', compiled, 'lib/program.cjs'])
 })
 
-/** What Node has read of the bundle when the command has succeeded. */
-function loadedBy(...words: string[]): { files: number; bytes: number } {
+/** The files of the bundle that are read, by name. */
+function loadedBy(...words: string[]): string[] {
   const list = join(mkdtempSync(join(folder, 'loaded-')), 'list')
   const env = { ...process.env, LOADED_LIST: list }
-  const { status, stderr } = spawnSync(process.execPath, ['--import', listLoaded, bundle, ...words], {
+  const { status, stderr } = spawnSync(process.execPath, ['--require', listLoaded(), bundle, ...words], {
     encoding: 'utf8',
     env,
   })
   assert.deepEqual([status, stderr], [0, ''])
-  const loaded = readFileSync(list, 'utf8').split('\n').slice(0, -1)
-  const files = new Set(loaded.filter((url) => /^file:.*\.[cm]js$/.test(url)).map((url) => fileURLToPath(url)))
-  return { files: files.size, bytes: [...files].reduce((sum, file) => sum + statSync(file).size, 0) }
+  const loaded = new Set(readFileSync(list, 'utf8').split('\n').slice(0, -1))
+  return [...loaded].map((path) => relative(folder, path)).sort()
 }
 
-/** Writes the address of each module that is loaded to the file LOADED_LIST. */
-const listLoaded = `data:text/javascript,${encodeURIComponent(`
-  import { appendFileSync } from 'node:fs'
-  import { registerHooks } from 'node:module'
-  registerHooks({
-    load(url, context, next) {
-      appendFileSync(process.env.LOADED_LIST, url + '\\n')
-      return next(url, context)
-    },
-  })`)}`
+/** Writes the path of each file of the bundle that is read, or loaded as a module, to the file LOADED_LIST. */
+function listLoaded(): string {
+  const path = join(folder, 'list-loaded.cjs')
+  writeFileSync(
+    path,
+    `const fs = require('node:fs')
+     const { fileURLToPath } = require('node:url')
+     const list = (path) => path.startsWith(${JSON.stringify(folder)}) && fs.appendFileSync(process.env.LOADED_LIST, path + '\\n')
+     const { readFileSync } = fs
+     fs.readFileSync = (path, ...options) => {
+       if (typeof path === 'string') list(path)
+       return readFileSync(path, ...options)
+     }
+     require('node:module').registerHooks({
+       load(url, context, next) {
+         if (url.startsWith('file:')) list(fileURLToPath(url))
+         return next(url, context)
+       },
+     })`,
+  )
+  return path
+}
+
+test('V8 takes what it has compiled, and does without it', () => {
+  const compiled = join(folder, 'lib', `program-${process.version}-${process.arch}.cache`)
+  const path = join(folder, 'lib/program.cjs')
+  const script = new Script(readFileSync(path, 'latin1'), { filename: path, cachedData: readFileSync(compiled) })
+  assert.equal(script.cachedDataRejected, false)
+  renameSync(compiled, `${compiled}.away`)
+  const absent = spawnSync(process.execPath, [bundle, 'help'], { encoding: 'utf8' })
+  writeFileSync(compiled, 'of another V8')
+  const other = spawnSync(process.execPath, [bundle, 'help'], { encoding: 'utf8' })
+  renameSync(`${compiled}.away`, compiled)
+  for (const { status, stderr, stdout } of [absent, other]) {
+    assert.deepEqual([status, stderr], [0, ''])
+    assert.match(stdout, /^Usage: forerun /)
+  }
+})
+
+test('equal sources make equal bytes, also of what V8 compiles', async () => {
+  using again = scratch()
+  await buildBundle(again.path)
+  for (const name of readdirSync(join(folder, 'lib'))) {
+    const [one, two] = [folder, again.path].map((each) => readFileSync(join(each, 'lib', name)))
+    assert.ok(two !== undefined && one?.equals(two), name)
+  }
+})
 
 test('the version goes to a pipe that nobody reads, and to a full disk, without a stack trace', () => {
   for (const [place, wanted] of [
