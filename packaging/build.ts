@@ -10,7 +10,7 @@ import { bundledLicenses } from './licenses.ts'
 export const outputFolder = join(import.meta.dirname, '../dist')
 
 /**
- * Bundles the program into `lib/`: one file with what V8 made of it, so that a start has nothing to compile; files of their own
+ * Bundles the program into `lib/`: one file with what V8 made of it, so that a start need not parse it; files of their own
  * for its threads and for large packages that few commands need; source maps, and koffi's binary. Templates are inside as text.
  * `forerun.cjs` starts it, and any Node can parse that, so that one which is too old can say so.
  *
@@ -114,8 +114,9 @@ export function compiledName(architecture: string): string {
 }
 
 /**
- * Has V8 compile all of a script, also what it would put off until it is called, and writes that. V8 takes it only with the options
- * that it was made with, so these are set back. The seed, and a name without folders, make for equal bytes.
+ * Writes what V8 makes of a script before it runs; functions are compiled when they are called. All of them in advance took as
+ * long to read as it saved. V8 takes it only with the options that it was made with, so the seed is set back. The seed, and a
+ * name without folders, make for equal bytes.
  */
 function compile(script: string, compiled: string): void {
   execFileSync(process.execPath, ['--hash-seed=1', '--eval', compiling, script, compiled])
@@ -125,9 +126,8 @@ const compiling = `
   const { readFileSync, writeFileSync } = require('fs')
   const { setFlagsFromString } = require('v8')
   const [, path, compiled] = process.argv
-  setFlagsFromString('--no-lazy')
   const script = new (require('vm').Script)(readFileSync(path, 'latin1'), { filename: 'program.cjs' })
-  for (const usual of ['--lazy', '--hash-seed=0']) setFlagsFromString(usual)
+  setFlagsFromString('--hash-seed=0')
   writeFileSync(compiled, script.createCachedData())`
 
 /** Large ones, of which most commands need none: each is a file that is loaded with the first module that uses it. */
