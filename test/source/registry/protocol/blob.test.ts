@@ -149,7 +149,8 @@ test('an abort ends a transfer at once, wherever it is', async () => {
     const started = performance.now()
     setTimeout(() => controller.abort(), 100)
     await assert.rejects(collect(source, layer, context), { code: 'interrupted' }, place)
-    assert.ok(performance.now() - started < 1_000, place)
+    // Long before the time limits; a busy machine takes its time.
+    assert.ok(performance.now() - started < 4_000, place)
   }
 })
 
