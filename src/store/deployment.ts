@@ -1,5 +1,6 @@
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
 import { ForerunError } from '../errors.ts'
 import { writeFileDurably } from '../host/durable-file.ts'
@@ -74,12 +75,33 @@ export interface Deployment {
   readonly info: DeploymentInfo
 }
 
-/** The deployment in use of a container; undefined when there is none of that name. */
+/**
+ * The deployment in use of a container; undefined when there is none of that name. Needs no lock: while another command
+ * switches or removes it, it is read whole or not at all.
+ *
+ * @throws ForerunError `store` when it is damaged.
+ */
 export function readDeployment(containers: string, name: string): Deployment | undefined {
-  const slot = currentSlot(containers, name)
-  if (slot === undefined) return undefined
-  const folder = join(containers, slot)
-  return { name, folder, info: readInfo(folder) }
+  for (;;) {
+    const link = currentLink(containers, name)
+    if (link === undefined) return undefined
+    const folder = join(containers, link.slot)
+    try {
+      return { name, folder, info: readInfo(folder) }
+    } catch (error) {
+      if (currentLink(containers, name)?.identity === link.identity) throw error
+    }
+  }
+}
+
+/** Whether a deployment that was read is still the one in use: then so is what has been read in its folder meanwhile. */
+export function isStillInUse(containers: string, deployment: Deployment): boolean {
+  try {
+    return isDeepStrictEqual(readDeployment(containers, deployment.name), deployment)
+  } catch (error) {
+    if (error instanceof ForerunError) return false
+    throw error
+  }
 }
 
 /** The deployments in use of all containers, by name. @throws ForerunError `store` when one is damaged. */
@@ -95,19 +117,14 @@ export interface DamagedDeployment {
   readonly problem: ForerunError
 }
 
-/**
- * As `readDeployments`, without a lock: one that another command removes meanwhile is told whole or not at all, and a damaged
- * one does not hide the others.
- */
-export function surveyDeployments(containers: string): (Deployment | DamagedDeployment)[] {
-  return containerNames(containers).flatMap((name) => {
-    try {
-      return readDeployment(containers, name) ?? []
-    } catch (problem) {
-      if (!(problem instanceof ForerunError)) throw problem
-      return currentSlot(containers, name) === undefined ? [] : { name, problem }
-    }
-  })
+/** As `readDeployment`, for one that may be damaged. */
+export function surveyDeployment(containers: string, name: string): Deployment | DamagedDeployment | undefined {
+  try {
+    return readDeployment(containers, name)
+  } catch (problem) {
+    if (!(problem instanceof ForerunError)) throw problem
+    return { name, problem }
+  }
 }
 
 /** The names of all containers, also of those whose deployment cannot be read. */
@@ -243,9 +260,12 @@ const infoSchema: v.GenericSchema<unknown, DeploymentInfo> = v.looseObject({
   }),
 })
 
-function currentSlot(containers: string, name: string): string | undefined {
+/** `identity` is another one when the link has been replaced. */
+function currentLink(containers: string, name: string): { slot: string; identity: string } | undefined {
+  const path = join(containers, name)
   try {
-    return basename(readlinkSync(join(containers, name)))
+    const { ino, ctimeNs } = lstatSync(path, { bigint: true })
+    return { slot: basename(readlinkSync(path)), identity: `${ino} ${ctimeNs}` }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT' || code === 'EINVAL') return undefined

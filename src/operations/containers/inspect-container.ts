@@ -4,7 +4,7 @@ import { ForerunError } from '../../errors.ts'
 import { unitName } from '../../host/paths.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
 import { type AtomicContainer, atomicCheckouts, readAtomicContainer } from '../../store/atomic-containers.ts'
-import { type Deployment, readDeployment } from '../../store/deployment.ts'
+import { type Deployment, isStillInUse, readDeployment } from '../../store/deployment.ts'
 import { checkHealth } from '../check-health.ts'
 import type { Context } from '../context.ts'
 import { adoptedDeployment } from './adoption-plan.ts'
@@ -52,10 +52,27 @@ export interface InspectedFile {
   readonly state: 'as installed' | 'modified' | 'missing'
 }
 
-/** @throws ForerunError `container-not-found`. */
+/**
+ * Needs no lock: all is of one moment at which no other command switched or removed the container.
+ *
+ * @throws ForerunError `container-not-found`.
+ */
 export async function inspectContainer(name: string, context: Context): Promise<ContainerInspection> {
-  const { deployment, atomic } = await findContainer(name, context)
-  const { folder, info } = deployment
+  for (;;) {
+    const found = await findContainer(name, context)
+    const isStill = (): boolean =>
+      found.atomic !== undefined || isStillInUse(context.paths.containers, found.deployment)
+    try {
+      const inspection = await inspect(found, context)
+      if (isStill()) return inspection
+    } catch (error) {
+      if (isStill()) throw error
+    }
+  }
+}
+
+async function inspect({ deployment, atomic }: FoundContainer, context: Context): Promise<ContainerInspection> {
+  const { name, folder, info } = deployment
   const { forerun } = info
   const hasService = info['has-container-service']
   const manager = hasService ? await context.manager() : undefined
@@ -85,11 +102,13 @@ export async function inspectContainer(name: string, context: Context): Promise<
   }
 }
 
+interface FoundContainer {
+  readonly deployment: Deployment
+  readonly atomic?: AtomicContainer
+}
+
 /** Also one of Project Atomic's tool, as it would be taken over, in its old place. */
-async function findContainer(
-  name: string,
-  context: Context,
-): Promise<{ deployment: Deployment; atomic?: AtomicContainer }> {
+async function findContainer(name: string, context: Context): Promise<FoundContainer> {
   const { paths } = context
   const checkouts = atomicCheckouts(paths.atomicSettings)
   const own = readDeployment(paths.containers, name)

@@ -11,7 +11,14 @@ import {
   type DamagedAtomicContainer,
   surveyAtomicContainers,
 } from '../../store/atomic-containers.ts'
-import { type DamagedDeployment, type Deployment, otherDeployment, surveyDeployments } from '../../store/deployment.ts'
+import {
+  containerNames,
+  type DamagedDeployment,
+  type Deployment,
+  isStillInUse,
+  otherDeployment,
+  surveyDeployment,
+} from '../../store/deployment.ts'
 import { readUpdateSettings } from '../../store/update-settings.ts'
 import type { UnitState } from '../../systemd/manager.ts'
 import { readTrials } from '../../transaction/transaction.ts'
@@ -75,7 +82,7 @@ export async function listContainers(context: Context): Promise<ContainerRow[]> 
   const { paths } = context
   const atomic = surveyAtomicContainers(atomicCheckouts(paths.atomicSettings), paths.containers)
   // Read last: one that is taken over meanwhile is here, and told once.
-  const found = surveyDeployments(paths.containers)
+  const found = containerNames(paths.containers).flatMap((name) => wholeDeployment(name, context))
   const others = atomic.filter(({ name }) => !found.some((each) => each.name === name))
   const deployments = [...found, ...others.map((each) => ('current' in each ? asDeployment(each.current) : each))]
   const services = deployments.flatMap((each) =>
@@ -88,11 +95,35 @@ export async function listContainers(context: Context): Promise<ContainerRow[]> 
   return Promise.all([
     ...found.map((each) =>
       'info' in each
-        ? containerRow(each, { unit: state(each), trial: trials.get(each.name) }, context)
+        ? containerRow(each, { unit: state(each), trial: trials.get(each.name), parts: each.parts }, context)
         : damagedRow(each, 'forerun', context),
     ),
     ...others.map((each) => atomicRow(each, state(each), context)),
   ])
+}
+
+/** What the folders of a container tell beside the `info` of the one in use. */
+interface DeploymentParts {
+  readonly command: string
+  readonly other: OtherDeployment | null
+}
+
+function partsOf(deployment: Deployment, context: Context): DeploymentParts {
+  return { command: command(deployment), other: otherOf(deployment, context) }
+}
+
+/** All of one moment: other commands may switch or remove it at any time. Nothing where it has been removed. */
+function wholeDeployment(
+  name: string,
+  context: Context,
+): [] | DamagedDeployment | (Deployment & { readonly parts: DeploymentParts }) {
+  const { containers } = context.paths
+  for (;;) {
+    const each = surveyDeployment(containers, name)
+    if (each === undefined || 'problem' in each) return each ?? []
+    const parts = partsOf(each, context)
+    if (isStillInUse(containers, each)) return { ...each, parts }
+  }
 }
 
 /** Of a container that Project Atomic's tool installed and nobody took over. @param unit the state of its unit. */
@@ -134,26 +165,27 @@ export function trialsByContainer({ paths }: Context): ReadonlyMap<string, Conta
   }
 }
 
-/** @param known.unit the state of its unit. */
+/** @param options.unit the state of its unit. @param options.parts read here when they are left out. */
 export async function containerRow(
   deployment: Deployment,
-  { unit, trial = null }: { unit: UnitState | undefined; trial?: ContainerRow['trial'] | undefined },
+  options: { unit: UnitState | undefined; trial?: ContainerRow['trial'] | undefined; parts?: DeploymentParts },
   context: Context,
 ): Promise<ContainerRow> {
+  const { unit, trial = null, parts = partsOf(deployment, context) } = options
   const { name, info } = deployment
   const state = info['has-container-service'] ? stateOf(unit) : 'no service'
   return {
     container: name,
     image: info.image,
     imageId: info.revision,
-    command: command(deployment),
+    command: parts.command,
     created: info.created,
     state,
     owner: 'forerun',
     detail: state === 'failed' || state === 'restarting' ? await whyNotUp(unitName(name), context) : '',
     backend: context.settings.output.backend,
     runtime: info.runtime,
-    other: otherOf(deployment, context),
+    other: parts.other,
     trial,
     ...updatesOf(name, context),
   }
