@@ -97,7 +97,7 @@ export function reopenTrial({ path, trial }: JournalContent): Journal | undefine
 
 /**
  * The journals of transactions that have not been settled, the oldest first. A last line that is torn belongs to a change
- * that had not begun, and is dropped.
+ * that had not begun, and is dropped. Who holds no lock misses one that is settled meanwhile.
  *
  * @throws ForerunError `journal` for one that another version of forerun wrote.
  */
@@ -105,11 +105,12 @@ export function readJournals(folder: string): JournalContent[] {
   return namesIn(folder)
     .filter((name) => /^(?:\d+|transaction)\.jsonl$/.test(name))
     .sort()
-    .map((name) => readJournal(join(folder, name)))
+    .flatMap((name) => readJournal(join(folder, name)) ?? [])
 }
 
-function readJournal(path: string): JournalContent {
-  const text = readFileSync(path, 'utf8')
+function readJournal(path: string): JournalContent | undefined {
+  const text = readUnlessRemoved(path)
+  if (text === undefined) return undefined
   const lines = text.split('\n').slice(0, -1).map(parseLine)
   const whole = lines.slice(0, lines.includes(undefined) ? lines.indexOf(undefined) : lines.length) as JournalLine[]
   // Torn before its first line was whole: nothing had begun.
@@ -132,6 +133,15 @@ function readJournal(path: string): JournalContent {
     committed,
     trial: committed ? undefined : trialIn(whole, text),
     settled: new Set(whole.flatMap((line) => ('settled' in line ? [line.settled] : []))),
+  }
+}
+
+function readUnlessRemoved(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

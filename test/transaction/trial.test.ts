@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { describe, it, test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import type { ForerunEvent } from '../../src/events.ts'
 import type { ChangeHost } from '../../src/transaction/change.ts'
 import {
@@ -172,4 +174,28 @@ describe('a transaction on trial', () => {
     await open.confirm()
     assert.ok(events.some(({ type }) => type === 'committed'))
   })
+})
+
+test('trials are read without a lock while other transactions begin and end', async () => {
+  using folder = scratch()
+  const place = prepared(folder.path)
+  using _open = await begin(place)
+  const stop = new Int32Array(new SharedArrayBuffer(4))
+  const ending = `
+    const { journal, stop } = require('node:worker_threads').workerData
+    const fs = require('node:fs')
+    while (Atomics.load(stop, 0) === 0) {
+      fs.writeFileSync(journal + '/00000002.jsonl', '{"journal":2,"operation":"install b","containers":["b"]}\\n')
+      fs.unlinkSync(journal + '/00000002.jsonl')
+    }`
+  const worker = new Worker(ending, { eval: true, workerData: { journal: place.journal, stop } })
+  await once(worker, 'online')
+  for (const end = performance.now() + 500; performance.now() < end; ) {
+    assert.deepEqual(
+      readTrials(place.journal).map(({ operation }) => operation.title),
+      ['update new'],
+    )
+  }
+  Atomics.store(stop, 0, 1)
+  await once(worker, 'exit')
 })
