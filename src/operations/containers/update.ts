@@ -99,7 +99,10 @@ interface ParsedUpdate extends UpdateRequest {
 
 async function updateContainer(name: string, request: ParsedUpdate, context: Context): Promise<UpdateResult> {
   const before = requireDeployment(name, context)
-  const { result, trial } = await switchOver(name, request, context).catch((error) => tellFailed(before, error))
+  let switched: Switched | undefined
+  do switched = await switchOver(name, request, context).catch((error) => tellFailed(before, error))
+  while (switched === undefined)
+  const { result, trial } = switched
   if (trial?.trial.awaits === 'start') {
     await judgeOwn(trial, context).catch((error) => tellPutBack({ ...result, from: before.info.revision }, error))
   }
@@ -108,20 +111,28 @@ async function updateContainer(name: string, request: ParsedUpdate, context: Con
   return result
 }
 
-/** Up to where the service can be restarted. */
-async function switchOver(
-  name: string,
-  request: ParsedUpdate,
-  context: Context,
-): Promise<{ result: UpdateResult; trial?: OpenTrial | undefined }> {
+interface Switched {
+  readonly result: UpdateResult
+  readonly trial?: OpenTrial | undefined
+}
+
+/**
+ * Up to where the service can be restarted.
+ *
+ * @returns undefined when another command has changed the image of the container while one was looked for: what was found would undo
+ * that.
+ */
+async function switchOver(name: string, request: ParsedUpdate, context: Context): Promise<Switched | undefined> {
   const title = `update ${name}`
+  const known = requireDeployment(name, context)
   const { remainsPinned, target } = await plannedTarget(name, request, context)
-  if (target === undefined) return { result: pinnedResult(requireDeployment(name, context)) }
+  if (target === undefined) return { result: pinnedResult(known) }
   const wanted = { ...request, target, pinned: remainsPinned }
-  using locked = await lockedImage(title, imageFinder(requireDeployment(name, context), wanted, context), context)
+  using locked = await lockedImage(title, imageFinder(known, wanted, context), context)
   using _host = await lockHost(title, context, [name])
   const { image } = locked
   const before = requireDeployment(name, context)
+  if (!isOfSameImage(known, before)) return undefined
   // Somebody may have pinned it while the image was fetched.
   const { pinned } = readUpdateSettings(context.paths.containers, name)
   if (pinned && !remainsPinned) return { result: pinnedResult(before) }
@@ -165,6 +176,10 @@ async function switchOver(
 
 function pinnedResult({ name, info }: Deployment): UpdateResult {
   return { name, outcome: 'left', image: info.image, to: info.revision, reason: 'it is pinned' }
+}
+
+function isOfSameImage({ info: one }: Deployment, { info: other }: Deployment): boolean {
+  return one.image === other.image && one.forerun.manifest === other.forerun.manifest && one.remote === other.remote
 }
 
 /** When the service is to run from what is new: one that does not run is not started. */
