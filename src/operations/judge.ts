@@ -77,8 +77,10 @@ const restartsOfBoot = 3
 export async function glance(trial: Trial, context: Context): Promise<Verdict> {
   if (trial.boot === bootId()) {
     if (trial.awaits === 'boot') return undecided
-    const { invocation } = await (await context.manager()).service(trial.unit)
+    const { invocation, hasJob } = await (await context.manager()).service(trial.unit)
     if (invocation === trial.invocation) {
+      // A process that was killed may have asked for the start, which goes on.
+      if (hasJob) return undecided
       return { outcome: 'down', reason: 'was not started with what is new', culprit: trial.unit, isUntried: true }
     }
   }
@@ -89,8 +91,15 @@ export async function glance(trial: Trial, context: Context): Promise<Verdict> {
 
 /** As `glance`, again and again until it is decided, and with the health check. @throws ForerunError `interrupted` too. */
 export async function awaitTrial(trial: Trial, context: Context): Promise<Verdict> {
-  const verdict = await glance(trial, context)
-  return verdict.outcome === 'undecided' ? await awaitVerdict(trialTerms(trial, context), context) : verdict
+  for (;;) {
+    const verdict = await glance(trial, context)
+    if (verdict.outcome !== 'undecided') return verdict
+    const { invocation } = await (await context.manager()).service(trial.unit)
+    const terms = trialTerms(trial, context)
+    const isStarted = trial.boot !== bootId() || invocation !== trial.invocation
+    if (isStarted) return await awaitVerdict(terms, context)
+    await pause(interval, terms, context)
+  }
 }
 
 async function awaitVerdict(terms: UpTerms, context: Context): Promise<Verdict> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ForerunError } from '../errors.ts'
 import type { Operation } from '../transaction/journal.ts'
 import { readTrials, recover } from '../transaction/transaction.ts'
+import type { Trial } from '../transaction/trial.ts'
 import { changeHost } from './change-host.ts'
 import type { Context } from './context.ts'
 import { acquireHostLock } from './locks.ts'
@@ -14,12 +15,14 @@ import { removeUnfinished } from './unfinished.ts'
  *
  * @param operation `install etcd`, for whoever waits.
  * @param containers those that are to be changed: what is on trial of them is judged first.
+ * @param options.onGivenUp told of an update of one that waited for the next boot, before it is taken back.
  * @throws ForerunError `permission` for another user than root, `journal`.
  */
 export async function lockHost(
   operation: string,
   context: Context,
   containers: readonly string[] = [],
+  options: { readonly onGivenUp?: (trial: Trial) => void } = {},
 ): Promise<Disposable> {
   const { paths, signal, lockTimeout = Number.POSITIVE_INFINITY } = context
   const end = performance.now() + lockTimeout
@@ -30,7 +33,7 @@ export async function lockHost(
     others.use(lock)
     try {
       await recover(paths.journal, changeHost(context), signal)
-      const own = await endAbandoned(containers, context)
+      using own = await endAbandoned(containers, context, options)
       const trial = readTrials(paths.journal).find((each) => containers.includes(each.trial.container))
       if (trial === undefined) {
         await removeUnfinished(context)

@@ -103,9 +103,14 @@ export async function judgeAbandoned(open: OpenTrial, context: Context): Promise
  * The host must be locked.
  *
  * @param containers those that are to be changed.
+ * @param options.onGivenUp told of one that waited for the next boot, before it is taken back.
  * @returns a trial of one of these that is still open, and that this process judges now.
  */
-export async function endAbandoned(containers: readonly string[], context: Context): Promise<OpenTrial | undefined> {
+export async function endAbandoned(
+  containers: readonly string[],
+  context: Context,
+  options: { readonly onGivenUp?: ((trial: Trial) => void) | undefined } = {},
+): Promise<OpenTrial | undefined> {
   let waiting: OpenTrial | undefined
   for (const open of abandonedTrials(context.paths.journal, changeHost(context))) {
     const isConcerned = containers.includes(open.trial.container)
@@ -122,6 +127,7 @@ export async function endAbandoned(containers: readonly string[], context: Conte
     }
     if (verdict.outcome === 'down') {
       tellTakenBack(open, verdict.reason, context)
+      if (verdict === superseded) options.onGivenUp?.(open.trial)
       await takeBack(open, context, { isRefused: verdict.isUntried !== true })
       await tellAbandoned(told, `${open.trial.unit} ${verdict.reason}`)
     }
@@ -129,7 +135,7 @@ export async function endAbandoned(containers: readonly string[], context: Conte
   return waiting
 }
 
-const superseded = { outcome: 'down', reason: 'waited for the next boot', isUntried: true } as const
+const superseded = { outcome: 'down', reason: 'waited for the next boot', culprit: '', isUntried: true } as const
 
 /** Whether it waits for a boot that is still to come. */
 export function isPending({ awaits, boot }: Trial): boolean {

@@ -25,5 +25,11 @@ export interface Trial {
 export type Verdict =
   | { readonly outcome: 'up' }
   | { readonly outcome: 'undecided' }
-  /** `reason` in words that follow the unit's name; the journal of `culprit` tells more. One that never began has not failed. */
-  | { readonly outcome: 'down'; readonly reason: string; readonly culprit: string; readonly isUntried?: true }
+  /** `reason` in words that follow the unit's name; the journal of `culprit` tells more. */
+  | {
+      readonly outcome: 'down'
+      readonly reason: string
+      readonly culprit: string
+      /** Whether the service was never started with what is new: that says nothing against it. */
+      readonly isUntried?: boolean
+    }

@@ -11,11 +11,10 @@ import {
   placedContentPath,
   readDeployment,
 } from '../../store/deployment.ts'
-import { type OpenTrial, readTrials } from '../../transaction/transaction.ts'
-import type { Trial } from '../../transaction/trial.ts'
+import type { OpenTrial } from '../../transaction/transaction.ts'
 import type { Context } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
-import { carryOut, isPending, judgeOwn } from '../trials.ts'
+import { carryOut, judgeOwn } from '../trials.ts'
 import { singleDeparture } from './departure.ts'
 import { absentPaths, tmpfilesCopy } from './deployment-plan.ts'
 import { hostView } from './host-view.ts'
@@ -64,11 +63,14 @@ async function switchBack(
 ): Promise<RollbackResult & { trial: OpenTrial | undefined }> {
   const { settle = context.settings.update.settle } = options
   const title = `rollback ${name}`
-  const pending = pendingUpdate(name, context)
-  using _host = await lockHost(title, context, [name])
+  let pending: Deployment | undefined
+  const onGivenUp = (): void => {
+    pending = readDeployment(context.paths.containers, name)
+  }
+  using _host = await lockHost(title, context, [name], { onGivenUp })
   const before = requireDeployment(name, context)
   // It has not run yet, and was taken back for this command.
-  if (pending !== undefined && pending.folder !== before.folder) {
+  if (pending !== undefined) {
     const { image, revision: to } = before.info
     return { name, image, from: pending.info.revision, to, running: true, kept: [], trial: undefined }
   }
@@ -89,12 +91,6 @@ async function switchBack(
   })
   const { image, revision } = after.info
   return { name, image, from: before.info.revision, to: revision, running, kept: transition.kept, trial }
-}
-
-/** The deployment of an update that waits for the next boot. */
-function pendingUpdate(name: string, { paths }: Context): Deployment | undefined {
-  const isOurs = ({ trial }: { trial: Trial }): boolean => trial.container === name && isPending(trial)
-  return readTrials(paths.journal).some(isOurs) ? readDeployment(paths.containers, name) : undefined
 }
 
 /** A deployment that lies in its folder already. @throws ForerunError `runtime`, `no-deployment`. */
