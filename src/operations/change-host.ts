@@ -5,6 +5,7 @@ import type { ChangeHost } from '../transaction/change.ts'
 import { isPresent } from '../transaction/files.ts'
 import { armBootRecovery, disarmBootRecovery } from './boot-recovery.ts'
 import type { Context } from './context.ts'
+import { filesOfOthers } from './files-of-others.ts'
 import { refuseOtherSlice } from './unit-slice.ts'
 
 /** The real systemd and runtime, as transactions see them. Connects when first needed. */
@@ -44,6 +45,7 @@ export function changeHost(context: Context): ChangeHost {
       const { status, stderr } = await run(runtime, ['delete', '--force', container], { timeout: 60_000 })
       if (status !== 0) emit({ type: 'debug', message: `${runtime} delete --force ${container}: ${stderr.trim()}` })
     },
+    isOthers: (path, containers) => filesOfOthers(containers, context).has(path),
     recoverAtBoot: (isWanted) => (isWanted ? armBootRecovery : disarmBootRecovery)(context.paths),
   }
 }

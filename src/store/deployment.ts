@@ -142,6 +142,12 @@ export function deploymentFolders(containers: string, name: string): string[] {
     .filter((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory())
 }
 
+/** The folder of the deployment in use, whether it can be read or not. */
+export function currentFolder(containers: string, name: string): string | undefined {
+  const link = currentLink(containers, name)
+  return link && join(containers, link.slot)
+}
+
 /** All folders of all containers; what holds on to images. */
 export function allDeploymentFolders(containers: string): string[] {
   return containerNames(containers).flatMap((name) => deploymentFolders(containers, name))

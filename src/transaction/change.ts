@@ -109,8 +109,11 @@ export type RecordOf<Kind extends ChangeRecord['kind']> = Extract<ChangeRecord, 
 export interface ChangeKind<Kind extends Change['kind']> {
   prepare(change: ChangeOf<Kind>, host: ChangeHost): Promise<RecordOf<Kind>> | RecordOf<Kind>
   apply(change: ChangeOf<Kind>, record: RecordOf<Kind>, host: ChangeHost): Promise<void> | void
-  /** Puts back what was done, wholly, partly or not at all. May be repeated. Absent: there is nothing to put back. */
-  undo?(record: RecordOf<Kind>, host: ChangeHost): Promise<void> | void
+  /**
+   * Puts back what was done, wholly, partly or not at all. May be repeated. Absent: there is nothing to put back. `containers` are
+   * those of the transaction: others may have been changed since, where it was on trial.
+   */
+  undo?(record: RecordOf<Kind>, host: ChangeHost, containers: readonly string[]): Promise<void> | void
   /** Does, after the commit, what could not have been undone. May be repeated. */
   finish?(record: RecordOf<Kind>, host: ChangeHost): Promise<void> | void
 }
@@ -137,6 +140,8 @@ export interface ChangeHost {
   removeTmpfiles(lines: string): Promise<void>
   /** Removes what a container that has stopped left in the runtime's state folder; nothing when there is nothing. */
   deleteRuntimeState(runtime: string, container: string): Promise<void>
+  /** Whether a container that is none of these placed what lies there, or would find it there again. */
+  isOthers(path: string, containers: readonly string[]): boolean
   /** Whether the next boot has to end what is in the journals. May be repeated. */
   recoverAtBoot(isWanted: boolean): void
   readonly emit: Emit

@@ -37,11 +37,11 @@ export const writeFile: ChangeKind<'write-file'> = {
     writeTemporary(temporary, change.content, change)
     renameOrRefuse(temporary, change.path)
   },
-  /** What has been changed since it was written is kept, with a notice. */
-  undo({ path, temporary, digest }, host) {
+  /** What has been changed since it was written is kept, with a notice; so is what another container came to share meanwhile. */
+  undo({ path, temporary, digest }, host, containers) {
     // What was never made is not removed: a file system that is read-only would refuse even that.
     if (isPresent(temporary)) unlinkSync(temporary)
-    if (!isPresent(path)) return
+    if (!isPresent(path) || host.isOthers(path, containers)) return
     if (digestOfFile(path) === digest) unlinkSync(path)
     else host.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
   },
@@ -117,12 +117,20 @@ export const makeDirectory: ChangeKind<'make-directory'> = {
 export const removeFile: ChangeKind<'remove-file'> = {
   prepare: ({ path }) => ({ kind: 'remove-file', path, aside: asideOf(path) }),
   apply: ({ path }, { aside }) => renameExclusive(path, aside),
+  /** Another container may have placed the same again meanwhile. */
   undo({ path, aside }) {
-    if (isPresent(aside)) renameExclusive(aside, path)
+    if (!isPresent(aside)) return
+    if (isPresent(path) && isSameFile(aside, path)) unlinkSync(aside)
+    else renameExclusive(aside, path)
   },
   finish({ aside }) {
     rmSync(aside, { force: true })
   },
+}
+
+function isSameFile(one: string, other: string): boolean {
+  const [target, digest] = [linkTarget(one), digestOfFile(one)]
+  return target === linkTarget(other) && digest === digestOfFile(other) && (target ?? digest) !== undefined
 }
 
 /** A rename within one file system, to a name that is free. @throws ForerunError `file-exists`. */

@@ -48,8 +48,12 @@ export async function makeChange(change: Change, record: ChangeRecord, host: Cha
  * Puts back what a change did, wholly, partly or not at all. May be repeated: a change that was undone, or never made,
  * is left alone.
  */
-export async function undoChange(record: ChangeRecord, host: ChangeHost): Promise<void> {
-  await kindOf(record).undo?.(record, host)
+export async function undoChange(
+  record: ChangeRecord,
+  host: ChangeHost,
+  containers: readonly string[] = [],
+): Promise<void> {
+  await kindOf(record).undo?.(record, host, containers)
 }
 
 /** Does what could not have been undone, after the commit. May be repeated. */
@@ -66,7 +70,7 @@ export function isKnownKind(kind: string): boolean {
 interface AnyKind {
   prepare(change: Change, host: ChangeHost): Promise<ChangeRecord> | ChangeRecord
   apply(change: Change, record: ChangeRecord, host: ChangeHost): Promise<void> | void
-  undo?(record: ChangeRecord, host: ChangeHost): Promise<void> | void
+  undo?(record: ChangeRecord, host: ChangeHost, containers: readonly string[]): Promise<void> | void
   finish?(record: ChangeRecord, host: ChangeHost): Promise<void> | void
 }
 

@@ -36,7 +36,7 @@ export async function applyChanges(
     decide: (journal) => journal.commit(),
   })
   host.emit({ type: 'committed' })
-  await settle({ records, settled: new Set() }, { journal, host, verb: 'finish' })
+  await settle({ operation, records, settled: new Set() }, { journal, host, verb: 'finish' })
   journal.close()
 }
 
@@ -103,7 +103,7 @@ function openTrial(
 ): OpenTrial {
   async function takeBack(): Promise<boolean> {
     journal.takeBack()
-    return await settle(content, { journal, host, verb: 'undo' })
+    return await settle({ operation, ...content }, { journal, host, verb: 'undo' })
   }
 
   return {
@@ -117,7 +117,7 @@ function openTrial(
         throw error
       }
       host.emit({ type: 'committed' })
-      await settle(content, { journal, host, verb: 'finish' })
+      await settle({ operation, ...content }, { journal, host, verb: 'finish' })
     },
     takeBack,
     [Symbol.dispose]: () => journal.close(),
@@ -177,7 +177,7 @@ async function makeChanges(
     commit(operation, journal, () => decide(journal))
     return { journal, records }
   } catch (error) {
-    if (!isUndecided(error)) await settle({ records, settled: new Set() }, { journal, host, verb: 'undo' })
+    if (!isUndecided(error)) await settle({ operation, records, settled: new Set() }, { journal, host, verb: 'undo' })
     journal.close()
     throw namingFullDisk(error, placeOf(records.at(-1)) ?? options.journal)
   }
@@ -222,7 +222,7 @@ function isUndecided(error: unknown): boolean {
  * done and durable the journal goes.
  */
 async function settle(
-  { records, settled }: Pick<JournalContent, 'records' | 'settled'>,
+  { operation, records, settled }: Pick<JournalContent, 'operation' | 'records' | 'settled'>,
   { journal, host, verb }: { journal: Journal; host: ChangeHost; verb: 'undo' | 'finish' },
 ): Promise<boolean> {
   const left = [...records.entries()].filter(([index]) => !settled.has(index))
@@ -230,7 +230,7 @@ async function settle(
   for (const [index, record] of verb === 'undo' ? left.reverse() : left) {
     const subject = changeSubject(record)
     const done = await attempt(host.emit, `${failure[verb]} '${record.kind}' of ${subject}`, async () => {
-      await (verb === 'undo' ? undoChange(record, host) : finishChange(record, host))
+      await (verb === 'undo' ? undoChange(record, host, operation.containers) : finishChange(record, host))
     })
     if (done) journal.settle(index)
     else failed.push(index)

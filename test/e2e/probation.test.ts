@@ -30,11 +30,17 @@ const folder = '/var/lib/forerun/containers'
 let images = 0
 
 /** Version N of an image; what runs tells it by the file `/version`. */
-function push(version: number, { script = forever, name = 'app', manifest = {} }: Pushed = {}): Promise<string> {
+function push(
+  version: number,
+  { script = forever, name = 'app', manifest = {}, shared }: Pushed = {},
+): Promise<string> {
   const exports: Exports = {
     ...serviceExports(['sh', '-c', script]),
     'manifest.json': { version: '1.0', ...manifest },
-    hostfs: { [`/etc/${name}/conf`]: `${version}\n` },
+    hostfs: {
+      [`/etc/${name}/conf`]: `${version}\n`,
+      ...(shared !== undefined && { [`/etc/shared/${shared}`]: `${shared}\n` }),
+    },
   }
   return lab.push(`trial-${images}/${name}:latest`, busyboxImage({ layers: [{ version: `${version}\n` }], exports }))
 }
@@ -43,6 +49,8 @@ interface Pushed {
   readonly script?: string
   readonly name?: string
   readonly manifest?: object
+  /** A file on the host that other images may have, too. */
+  readonly shared?: string
 }
 
 /** Version 1 runs, and the registry has version 2. */
@@ -118,6 +126,33 @@ describe('an update whose service is on trial', () => {
     assert.match(rollback.stderr, /^Waiting until 'update app' has been judged\.$/m)
     assert.equal((await update.finished).status, 0)
     await assertRuns('1\n')
+  })
+
+  it('that is taken back is not made after all by another one that looked for its image meanwhile', async () => {
+    await prepare({ script: 'sleep 3; exit 3' })
+    await lab.must('pull', `${lab.registry.address}/trial-${images}/app:latest`)
+    await lab.must('images', 'tag', `${lab.registry.address}/trial-${images}/app:latest`, 'absent.invalid/rebased:1')
+    const rebase = await onTrial('--rebase', 'absent.invalid/rebased:1')
+    await lab.must('update', '--set', 'EXTRA=x', 'app')
+    assert.equal((await rebase.finished).status, 1)
+    assert.match((await row()).image, /\/app:latest$/)
+    await assertRuns('1\n')
+  })
+
+  it('leaves what another container shares with either version, also when it is taken back', async () => {
+    images++
+    await lab.must('install', '--now', await push(1, { shared: 'one' }))
+    await push(2, { shared: 'two', script: 'sleep 3; exit 3' })
+    const update = await onTrial()
+    assert.equal(await lab.shell('ls /etc/shared'), 'two')
+    await lab.must('install', await push(1, { name: 'older', shared: 'one' }))
+    await lab.must('install', await push(1, { name: 'newer', shared: 'two' }))
+    assert.equal((await update.finished).status, 1)
+    await assertRuns('1\n')
+    assert.equal(await lab.shell('ls -A /etc/shared; cat /etc/shared/*'), 'one\ntwo\none\ntwo')
+    await lab.must('uninstall', 'older')
+    await lab.must('uninstall', 'newer')
+    assert.equal(await lab.shell('ls -A /etc/shared'), 'one')
   })
 
   it('is put back by Ctrl-C, and may be tried again', async () => {
@@ -271,6 +306,15 @@ describe('an update for the next boot', () => {
       await assertRuns(wanted)
     })
   }
+
+  it('is given up for the first of two rollbacks, and the other one goes back further', async () => {
+    await prepare()
+    await lab.must('update', '--at-boot', 'app')
+    const ended = await Promise.all([lab.forerun('rollback', 'app'), lab.forerun('rollback', 'app')])
+    assert.deepEqual(ended.map(({ status }) => status).sort(), [0, 1])
+    assert.match(ended.map(({ stderr }) => stderr).join(''), /Cannot find a previous deployment/)
+    await assertRuns('1\n')
+  })
 
   it('cannot be had together with what contradicts it', async () => {
     await prepare()

@@ -34,6 +34,7 @@ export function fakeHost(units: string, onEvent: (event: ForerunEvent) => void =
     },
     removeTmpfiles: async () => {},
     deleteRuntimeState: async () => {},
+    isOthers: () => false,
     recoverAtBoot() {},
   }
 }

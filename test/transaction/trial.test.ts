@@ -40,6 +40,16 @@ function begin({ host, units, journal }: Place, fake: ChangeHost = fakeHost(unit
 }
 
 describe('a transaction on trial', () => {
+  it('keeps, when it is taken back, what other containers came to share meanwhile', async () => {
+    using folder = scratch()
+    const place = prepared(folder.path)
+    const path = join(place.host, 'units/new.service')
+    const others: ChangeHost = { ...fakeHost(place.units), isOthers: (each) => each === path }
+    using open = await begin(place, others)
+    assert.ok(await open.takeBack())
+    assert.equal(readFileSync(path, 'utf8'), 'unit')
+  })
+
   it('has made its changes, and is neither finished nor undone by others while its process lives', async () => {
     using folder = scratch()
     const place = prepared(folder.path)

@@ -6,8 +6,8 @@ import { linksTo } from '../../systemd/enablement.ts'
 import { isPresent } from '../../transaction/files.ts'
 import { changeHost } from '../change-host.ts'
 import type { Context } from '../context.ts'
+import { placedFiles } from '../placed-files.ts'
 import { tmpfilesCopy } from './deployment-plan.ts'
-import { placedFiles } from './placed-files.ts'
 import type { DepartingService, Departure } from './transition.ts'
 
 /** A container that goes, with all its deployments. */

@@ -1,9 +1,9 @@
 import { run } from '../../host/run.ts'
 import { placedContentPath } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
+import { placedFiles } from '../placed-files.ts'
 import { hostView } from './host-view.ts'
 import { type InspectedFile, inspectedFiles } from './inspect-container.ts'
-import { placedFiles } from './placed-files.ts'
 import { requireDeployment } from './service.ts'
 
 /** A file on the host that is not as the deployment has it. */

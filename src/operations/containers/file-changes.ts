@@ -1,7 +1,7 @@
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Change } from '../../transaction/change.ts'
+import { placedChecksum } from '../placed-files.ts'
 import type { HostView } from './host-view.ts'
-import { placedChecksum } from './placed-files.ts'
 import type { PlannedFile } from './plan-files.ts'
 
 /** A deployment as far as it concerns what it placed. */

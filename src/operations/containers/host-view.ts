@@ -1,12 +1,10 @@
 import { lstatSync, readFileSync } from 'node:fs'
-import { ForerunError } from '../../errors.ts'
 import { namesIn } from '../../host/folder-entries.ts'
 import { hostKind } from '../../host/host-kind.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
-import { containerNames, deploymentFolders, readInfo } from '../../store/deployment.ts'
 import { digestOfContent, digestOfFile, linkTarget } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
-import { placedFiles } from './placed-files.ts'
+import { filesOfOthers } from '../files-of-others.ts'
 
 /** What planning asks of the host. Plans are functions of it, so that tests can give another one. */
 export interface HostView {
@@ -46,7 +44,7 @@ export function hostView(container: string, context: Context): HostView {
     text: (path) => readFileSync(path, 'utf8'),
     names: namesIn,
     isOthers(path) {
-      others ??= filesOfOthers(container, context)
+      others ??= filesOfOthers([container], context)
       return others.has(path)
     },
   }
@@ -66,25 +64,4 @@ export function viewWithout(files: readonly PlacedFile[], view: HostView): HostV
     target: unless(view.target),
     checksum: unless(view.checksum),
   }
-}
-
-function filesOfOthers(container: string, { paths, emit }: Context): Set<string> {
-  const names = containerNames(paths.containers).filter((name) => name !== container)
-  const deployments = names.flatMap((name) =>
-    deploymentFolders(paths.containers, name).flatMap((folder) => {
-      try {
-        return { name, info: readInfo(folder) }
-      } catch (error) {
-        if (!(error instanceof ForerunError)) throw error
-        emit({ type: 'notice', message: `${error.message}: what ${name} shares with other containers is not known` })
-        return []
-      }
-    }),
-  )
-  return new Set(
-    deployments.flatMap((deployment) => [
-      ...placedFiles(deployment, paths).map(({ path }) => path),
-      ...deployment.info.forerun['tmpfiles-made'],
-    ]),
-  )
 }

@@ -7,6 +7,7 @@ import { type AtomicContainer, atomicCheckouts, readAtomicContainer } from '../.
 import { type Deployment, isStillInUse, readDeployment } from '../../store/deployment.ts'
 import { checkHealth } from '../check-health.ts'
 import type { Context } from '../context.ts'
+import { placedChecksum, placedFiles } from '../placed-files.ts'
 import { adoptedDeployment } from './adoption-plan.ts'
 import { deploymentPrivileges } from './deployment-privileges.ts'
 import { type HostView, hostView } from './host-view.ts'
@@ -17,7 +18,6 @@ import {
   type OtherDeployment,
   trialsByContainer,
 } from './list-containers.ts'
-import { placedChecksum, placedFiles } from './placed-files.ts'
 import { requireDeployment } from './service.ts'
 
 /** All that there is to know of a container. */

@@ -1,9 +1,9 @@
 import { basename, dirname, join } from 'node:path'
 import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Change, UnitContainer } from '../../transaction/change.ts'
+import { placedChecksum } from '../placed-files.ts'
 import { fileChanges, placing } from './file-changes.ts'
 import type { HostView } from './host-view.ts'
-import { placedChecksum } from './placed-files.ts'
 import type { PlannedFile } from './plan-files.ts'
 
 /** A deployment that is to come. */

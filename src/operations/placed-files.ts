@@ -1,8 +1,8 @@
 import { dirname } from 'node:path'
-import { dropInPath, type HostPaths, tmpfilesPath, unitFilePath, unitPath } from '../../host/paths.ts'
-import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
-import type { Deployment } from '../../store/deployment.ts'
-import { digestOfContent } from '../../transaction/files.ts'
+import { dropInPath, type HostPaths, tmpfilesPath, unitFilePath, unitPath } from '../host/paths.ts'
+import type { PlacedFile, PlacedRole } from '../host/placed-file.ts'
+import type { Deployment } from '../store/deployment.ts'
+import { digestOfContent } from '../transaction/files.ts'
 
 /** As `HostView.checksum` tells it of what is placed: undefined for a directory. */
 export function placedChecksum(file: PlacedFile): string | undefined {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { hostPaths } from '../../../src/host/paths.ts'
-import { placedFiles } from '../../../src/operations/containers/placed-files.ts'
-import type { DeploymentInfo } from '../../../src/store/deployment.ts'
+import { hostPaths } from '../../src/host/paths.ts'
+import { placedFiles } from '../../src/operations/placed-files.ts'
+import type { DeploymentInfo } from '../../src/store/deployment.ts'
 
 const paths = hostPaths({ store: '/var/lib/forerun/store', containers: '/var/lib/forerun/containers' })
 

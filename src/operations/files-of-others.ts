@@ -1,0 +1,38 @@
+import { ForerunError } from '../errors.ts'
+import { containerNames, currentFolder, deploymentFolders, readInfo } from '../store/deployment.ts'
+import { readTrials } from '../transaction/transaction.ts'
+import type { Context } from './context.ts'
+import { placedFiles } from './placed-files.ts'
+
+/**
+ * What containers beside these placed, and will find there again: of one that is on trial that is also what it may be taken back to.
+ * The host must be locked.
+ */
+export function filesOfOthers(containers: readonly string[], { paths, emit }: Context): Set<string> {
+  const onTrial = new Set(readTrials(paths.journal).map(({ trial }) => trial.container))
+  const names = containerNames(paths.containers).filter((name) => !containers.includes(name))
+  const deployments = names.flatMap((name) =>
+    foldersThatCount(name, onTrial.has(name), paths.containers).flatMap((folder) => {
+      try {
+        return { name, info: readInfo(folder) }
+      } catch (error) {
+        if (!(error instanceof ForerunError)) throw error
+        emit({ type: 'notice', message: `${error.message}: what ${name} shares with other containers is not known` })
+        return []
+      }
+    }),
+  )
+  return new Set(
+    deployments.flatMap((deployment) => [
+      ...placedFiles(deployment, paths).map(({ path }) => path),
+      ...deployment.info.forerun['tmpfiles-made'],
+    ]),
+  )
+}
+
+/** A rollback places anew what it needs. */
+function foldersThatCount(name: string, isOnTrial: boolean, containers: string): string[] {
+  const all = deploymentFolders(containers, name)
+  const current = currentFolder(containers, name)
+  return isOnTrial ? all : all.filter((folder) => folder === current)
+}
