@@ -1,5 +1,8 @@
+import { unlinkSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
-import { containerNames, currentFolder, deploymentFolders, readInfo } from '../store/deployment.ts'
+import type { PlacedFile } from '../host/placed-file.ts'
+import { containerNames, currentFolder, type Deployment, deploymentFolders, readInfo } from '../store/deployment.ts'
+import { digestOfFile, isPresent, linkTarget, removeEmptyDirectory } from '../transaction/files.ts'
 import { readTrials } from '../transaction/transaction.ts'
 import type { Context } from './context.ts'
 import { placedFiles } from './placed-files.ts'
@@ -35,4 +38,23 @@ function foldersThatCount(name: string, isOnTrial: boolean, containers: string):
   const all = deploymentFolders(containers, name)
   const current = currentFolder(containers, name)
   return isOnTrial ? all : all.filter((folder) => folder === current)
+}
+
+/**
+ * Removes the host files of a deployment that was taken back, where no container needs them any more: it may have shared them with
+ * one that went meanwhile. What has been modified stays. The host must be locked.
+ */
+export function removeUnneeded(deployment: Deployment, context: Context): void {
+  const needed = filesOfOthers([], context)
+  for (const file of placedFiles(deployment, context.paths).toReversed()) {
+    const { role, path, kind } = file
+    if (role !== 'host' || needed.has(path) || !isPresent(path)) continue
+    if (kind === 'directory') removeEmptyDirectory(path)
+    else if (isAsPlaced(file)) unlinkSync(path)
+  }
+}
+
+function isAsPlaced(file: PlacedFile): boolean {
+  if (file.kind === 'symlink') return linkTarget(file.path) === file.target
+  return file.kind === 'file' && digestOfFile(file.path) === file.digest
 }

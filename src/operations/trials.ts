@@ -1,7 +1,7 @@
 import { ForerunError } from '../errors.ts'
 import { bootId } from '../host/boot-id.ts'
 import { unitName } from '../host/paths.ts'
-import { readDeployment, rememberRefused } from '../store/deployment.ts'
+import { readDeployment, rememberRefused, surveyDeployment } from '../store/deployment.ts'
 import type { Change } from '../transaction/change.ts'
 import type { Operation } from '../transaction/journal.ts'
 import { abandonedTrials, applyChanges, applyOnTrial, type OpenTrial } from '../transaction/transaction.ts'
@@ -9,6 +9,7 @@ import type { Trial, Verdict } from '../transaction/trial.ts'
 import { abandonedMessage, tellAbandoned } from './abandoned-update.ts'
 import { changeHost } from './change-host.ts'
 import type { Context } from './context.ts'
+import { removeUnneeded } from './files-of-others.ts'
 import { awaitTrial, bringUp, glance, trialTerms } from './judge.ts'
 import { acquireHostLock } from './locks.ts'
 import { removeUnfinished } from './unfinished.ts'
@@ -178,9 +179,11 @@ async function conclude(
 
 /** Remembers the version that did not stay up. The host must be locked. */
 async function takeBack(open: OpenTrial, context: Context, { isRefused }: { isRefused: boolean }): Promise<void> {
-  await open.takeBack()
+  const { candidate, container } = open.trial
+  const tried = surveyDeployment(context.paths.containers, container)
+  const isDone = await open.takeBack()
+  if (isDone && tried !== undefined && 'info' in tried) removeUnneeded(tried, context)
   await removeUnfinished(context)
-  const { candidate } = open.trial
   if (!isRefused || candidate === undefined) return
   try {
     rememberRefused({ folder: candidate.before }, candidate.manifest)

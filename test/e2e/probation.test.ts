@@ -132,6 +132,7 @@ describe('an update whose service is on trial', () => {
     await prepare({ script: 'sleep 3; exit 3' })
     await lab.must('pull', `${lab.registry.address}/trial-${images}/app:latest`)
     await lab.must('images', 'tag', `${lab.registry.address}/trial-${images}/app:latest`, 'absent.invalid/rebased:1')
+    await lab.must('pull', await push(1))
     const rebase = await onTrial('--rebase', 'absent.invalid/rebased:1')
     await lab.must('update', '--set', 'EXTRA=x', 'app')
     assert.equal((await rebase.finished).status, 1)
@@ -153,6 +154,19 @@ describe('an update whose service is on trial', () => {
     await lab.must('uninstall', 'older')
     await lab.must('uninstall', 'newer')
     assert.equal(await lab.shell('ls -A /etc/shared'), 'one')
+  })
+
+  it('of two installations that share a file leaves nothing of it when both are taken back', async () => {
+    images++
+    const script = 'sleep 3; exit 3'
+    const first = await push(1, { name: 'first', shared: 'both', script })
+    const second = await push(1, { name: 'second', shared: 'both', script })
+    const ended = await Promise.all([lab.forerun('install', '--now', first), lab.forerun('install', '--now', second)])
+    assert.deepEqual(
+      ended.map(({ status }) => status),
+      [1, 1],
+    )
+    assert.equal(await lab.shell('ls -d /etc/shared 2>/dev/null || true'), '')
   })
 
   it('is put back by Ctrl-C, and may be tried again', async () => {
