@@ -37,12 +37,17 @@ function statusFaults(ended: Ended): string[] {
   // Its own status, or 137 and the runtime's words when the service goes meanwhile.
   if (command.label === 'run') return [1, 137, 143, 255].includes(status) ? [] : [`status ${status}`]
   const code = errorCode(ended)
-  // What was to be updated has been uninstalled since; what was to be mounted is taken for an image.
-  if (command.label === 'update --all' && failuresOf(ended).every((each) => each === 'container-not-found')) return []
+  // What was to be mounted is taken for an image when it is gone.
+  if (command.label === 'update --all' && code === undefined) return failuresOf(ended).filter(isUnexpected)
   if (command.label === 'mount NAME' && code === 'registry') return []
   if (code === undefined || !expected.has(code)) return [`status ${status}, code ${code}: ${stdout}`]
   if (code === 'systemd' && isOfGoodImage(ended)) return ['a service that works did not come up']
   return []
+}
+
+/** Of one of all: it has been uninstalled since, or the lock is another's. */
+function isUnexpected(code: string): boolean {
+  return code !== 'container-not-found' && code !== 'locked'
 }
 
 function failuresOf({ stdout }: Ended): string[] {
