@@ -7,10 +7,10 @@ import type { PlacedFile } from '../../host/placed-file.ts'
 import { readWhenPresent } from '../../host/read-when-present.ts'
 import type { Deployment } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
+import { placedFiles } from '../placed-files.ts'
 import { type DeploymentPlan, tmpfilesCopy } from './deployment-plan.ts'
 import { plannedPrivileges, privilegeDifference } from './deployment-privileges.ts'
 import { type HostFileView, hostFileViews } from './host-files.ts'
-import { placedFiles } from '../placed-files.ts'
 
 /** What a container may do on the host, and the files of its image there. */
 export interface WholePower {
