@@ -1,5 +1,6 @@
 import { unlinkSync } from 'node:fs'
 import { ForerunError } from '../errors.ts'
+import { reachWithoutLinks } from '../host/folder-without-links.ts'
 import type { PlacedFile } from '../host/placed-file.ts'
 import { containerNames, currentFolder, type Deployment, deploymentFolders, readInfo } from '../store/deployment.ts'
 import { digestOfFile, isPresent, linkTarget, removeEmptyDirectory } from '../transaction/files.ts'
@@ -47,14 +48,16 @@ function foldersThatCount(name: string, isOnTrial: boolean, containers: string):
 export function removeUnneeded(deployment: Deployment, context: Context): void {
   const needed = filesOfOthers([], context)
   for (const file of placedFiles(deployment, context.paths).toReversed()) {
-    const { role, path, kind } = file
-    if (role !== 'host' || needed.has(path) || !isPresent(path)) continue
-    if (kind === 'directory') removeEmptyDirectory(path)
-    else if (isAsPlaced(file)) unlinkSync(path)
+    if (file.role !== 'host' || needed.has(file.path)) continue
+    // A container may have put links in place of the folders above it.
+    using reached = reachWithoutLinks(file.path)
+    if (reached === undefined || !isPresent(reached.path)) continue
+    if (file.kind === 'directory') removeEmptyDirectory(reached.path)
+    else if (isAsPlaced(file, reached.path)) unlinkSync(reached.path)
   }
 }
 
-function isAsPlaced(file: PlacedFile): boolean {
-  if (file.kind === 'symlink') return linkTarget(file.path) === file.target
-  return file.kind === 'file' && digestOfFile(file.path) === file.digest
+function isAsPlaced(file: PlacedFile, path: string): boolean {
+  if (file.kind === 'symlink') return linkTarget(path) === file.target
+  return file.kind === 'file' && digestOfFile(path) === file.digest
 }

@@ -19,8 +19,8 @@ before(async () => {
   })
   const push = (version: number, content: string) =>
     lab.push('app', busyboxImage({ layers: [{ version: `${version}\n` }], exports: exports(content) }))
-  await lab.shell('echo hush >/root/secret')
-  await lab.must('install', '--now', '--set-file', 'SECRET=/root/secret', await push(1, 'one'))
+  await lab.shell('echo hush >/srv/secret')
+  await lab.must('install', '--now', '--set-file', 'SECRET=/srv/secret', await push(1, 'one'))
   await push(2, 'two')
   await lab.must('update', 'app')
 })
