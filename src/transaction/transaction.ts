@@ -283,6 +283,11 @@ function refuseUnsettled({ containers }: Operation, { journal, host }: { journal
   }
   const [blocking] = left.filter(({ committed }) => !committed)
   if (blocking === undefined) return
+  if (blocking.trial !== undefined) {
+    throw new ForerunError('journal', `'${blocking.operation.title}' has not been judged yet`, {
+      hint: 'Wait until its service has been up for long enough, or end it with: forerun recover',
+    })
+  }
   throw new ForerunError('journal', `'${blocking.operation.title}' could not be undone yet; see the messages above`, {
     hint: `Mend what keeps it, and call again; '${blocking.path}' tells what is left to undo.`,
   })

@@ -108,6 +108,8 @@ describe('an update whose service is on trial', () => {
     assert.deepEqual({ trial, state }, { trial: { operation: 'update app', awaits: 'start' }, state: 'running' })
     assert.match((await lab.must('containers', 'list')).stdout, /running \(on trial: update app\)/)
     assert.match((await lab.must('containers', 'info', 'app')).stdout, /^State: +running \(on trial: update app\)/m)
+    await lab.must('containers', 'pin', 'app')
+    await lab.must('containers', 'unpin', 'app')
     await lab.must('install', await push(1, { name: 'other' }))
     await lab.must('images', 'prune')
     assert.notEqual((await row()).trial, null, 'they did not wait for it')

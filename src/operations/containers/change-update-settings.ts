@@ -77,7 +77,7 @@ async function changeAll(
     return { name, settings: change(readUpdateSettings(containers, name)) }
   })
   const changes = wanted.flatMap(({ name, settings }) => settingsChanges(name, settings, containers))
-  if (changes.length > 0) await carryOut({ title, containers: names }, changes, { trial: undefined, context })
+  if (changes.length > 0) await carryOut({ title, containers: [] }, changes, { trial: undefined, context })
   return wanted.map(({ name, settings }) => resultOf(name, settings))
 }
 

@@ -3,10 +3,10 @@ import { containerNames, readDeployments } from '../../store/deployment.ts'
 import type { Context } from '../context.ts'
 import { lockHost } from '../lock-host.ts'
 import { requireDeployment } from './service.ts'
-import { type UninstallResult, uninstallDeployment } from './uninstall.ts'
+import { type UninstallResult, uninstallDeployments } from './uninstall.ts'
 
 /**
- * Uninstalls containers one after another. Every name is looked up before the first is touched.
+ * Uninstalls containers, all or none.
  *
  * @throws ForerunError `usage` without names and without `all`, or for `all` without `force`; `container-not-found`.
  */
@@ -26,11 +26,10 @@ export async function deleteContainers(
     })
   }
   const wanted = options.all ? containerNames(context.paths.containers) : names
-  using _lock = await lockHost('containers delete', context, wanted)
+  const title = ['containers delete', ...names].join(' ')
+  using _lock = await lockHost(title, context, wanted)
   const deployments = options.all
     ? readDeployments(context.paths.containers)
     : [...new Set(names)].map((name) => requireDeployment(name, context))
-  const results: UninstallResult[] = []
-  for (const deployment of deployments) results.push(await uninstallDeployment(deployment, context))
-  return results
+  return await uninstallDeployments(deployments, title, context)
 }

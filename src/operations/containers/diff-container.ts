@@ -20,7 +20,7 @@ export interface FileDifference extends Pick<InspectedFile, 'path' | 'kind'> {
  */
 export async function diffContainer(name: string, context: Context): Promise<FileDifference[]> {
   const deployment = requireDeployment(name, context)
-  const view = hostView(name, context)
+  const view = hostView([name], context)
   const digests = new Map(
     placedFiles(deployment, context.paths).map((file) => [file.path, file.kind === 'file' ? file.digest : undefined]),
   )

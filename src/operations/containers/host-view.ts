@@ -2,6 +2,7 @@ import { lstatSync, readFileSync } from 'node:fs'
 import { namesIn } from '../../host/folder-entries.ts'
 import { hostKind } from '../../host/host-kind.ts'
 import type { PlacedFile } from '../../host/placed-file.ts'
+import type { Change } from '../../transaction/change.ts'
 import { digestOfContent, digestOfFile, linkTarget } from '../../transaction/files.ts'
 import type { Context } from '../context.ts'
 import { filesOfOthers } from '../files-of-others.ts'
@@ -24,8 +25,8 @@ export interface HostView {
   isOthers(path: string): boolean
 }
 
-/** The host as it is. @param container whose own files are not those of another. */
-export function hostView(container: string, context: Context): HostView {
+/** The host as it is. @param containers those whose files are not those of another. */
+export function hostView(containers: readonly string[], context: Context): HostView {
   let others: ReadonlySet<string> | undefined
   return {
     kind(path) {
@@ -44,7 +45,7 @@ export function hostView(container: string, context: Context): HostView {
     text: (path) => readFileSync(path, 'utf8'),
     names: namesIn,
     isOthers(path) {
-      others ??= filesOfOthers([container], context)
+      others ??= filesOfOthers(containers, context)
       return others.has(path)
     },
   }
@@ -52,7 +53,18 @@ export function hostView(container: string, context: Context): HostView {
 
 /** The host as it would be without files that a deployment placed, other containers' excepted. */
 export function viewWithout(files: readonly PlacedFile[], view: HostView): HostView {
-  const paths = new Set(files.map(({ path }) => path).filter((path) => !view.isOthers(path)))
+  return viewWithoutPaths(new Set(files.map(({ path }) => path).filter((path) => !view.isOthers(path))), view)
+}
+
+/** The host as it would be after changes, as far as they remove files. */
+export function viewAfter(changes: readonly Change[], view: HostView): HostView {
+  return viewWithoutPaths(
+    new Set(changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : []))),
+    view,
+  )
+}
+
+function viewWithoutPaths(paths: ReadonlySet<string>, view: HostView): HostView {
   const unless =
     <Answer>(ask: (path: string) => Answer) =>
     (path: string): Answer | undefined =>

@@ -78,7 +78,7 @@ async function inspect({ deployment, atomic }: FoundContainer, context: Context)
   const manager = hasService ? await context.manager() : undefined
   const status = await manager?.status(unitName(name))
   const secrets = new Set(forerun.secrets ?? [])
-  const view = hostView(name, context)
+  const view = hostView([name], context)
   const row = await (atomic === undefined
     ? containerRow(deployment, { unit: status, trial: trialsByContainer(context).get(name) }, context)
     : atomicRow(atomic, status, context))

@@ -135,7 +135,7 @@ async function put(
   // A host without systemd is told so before anything is made that systemd would have to help undo.
   if (bundle.service !== undefined) await refuseForeignUnit(parsed, context)
   const checkout = planCheckout(bundle, { ...parsed, image }, context)
-  const view = hostView(name, context)
+  const view = hostView([name], context)
   const plan = await planDeployment(bundle, image, { ...parsed, checkout, view, context })
   const hostFiles = viewOf(bundle, plan.files, parsed)
   const privileges = bundlePrivileges(bundle, parsed).map(toldPrivilege)
@@ -177,7 +177,7 @@ async function display(parsed: ParsedRequest, context: Context): Promise<Install
   const bundle = bundleOf(image, parsed, here)
   planCheckout(bundle, { ...parsed, image }, context)
   const { name } = parsed
-  const view = hostView(name, context)
+  const view = hostView([name], context)
   const files = planFiles(bundle, image, { name, paths: context.paths, view, emit: () => {} })
   const displayed = displayedFiles(bundle, files, { name, paths: context.paths })
   const hostFiles = viewOf(bundle, files, parsed)

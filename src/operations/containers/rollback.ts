@@ -83,7 +83,7 @@ async function switchBack(
   const from = await singleDeparture(before, context)
   const running = from.service?.active === true && after.info['has-container-service']
   const to = returnOf(after, { goesOn: running, context })
-  const transition = transitionChanges({ from, to }, hostView(name, context))
+  const transition = transitionChanges({ from, to }, hostView([name], context))
   tellKept(transition, context)
   const trial = await carryOut({ title, containers: [name] }, transition.changes, {
     trial: running ? { container: name, awaits: 'start', settle } : undefined,

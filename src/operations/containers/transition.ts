@@ -3,7 +3,7 @@ import type { PlacedFile, PlacedRole } from '../../host/placed-file.ts'
 import type { Change, UnitContainer } from '../../transaction/change.ts'
 import { placedChecksum } from '../placed-files.ts'
 import { fileChanges, placing } from './file-changes.ts'
-import type { HostView } from './host-view.ts'
+import { type HostView, viewAfter } from './host-view.ts'
 import type { PlannedFile } from './plan-files.ts'
 
 /** A deployment that is to come. */
@@ -82,6 +82,25 @@ export function transitionChanges({ from, to }: Transition, view: HostView): Tra
   if (to !== undefined) return { changes: arrivalChanges(to, view), kept: [], saved: [] }
   if (from !== undefined) return { ...departureChanges(from, view), saved: [] }
   return { changes: [], kept: [], saved: [] }
+}
+
+/**
+ * Several transitions as one list of changes. What one of them removes the others do not find, so what several of them placed goes
+ * with the first; folders go when the files of all are gone.
+ */
+export function transitionsChanges(
+  transitions: readonly Transition[],
+  view: HostView,
+): { readonly changes: readonly Change[]; readonly plans: readonly TransitionPlan[] } {
+  let seen = view
+  const plans = transitions.map((transition) => {
+    const plan = transitionChanges(transition, seen)
+    seen = viewAfter(plan.changes, seen)
+    return plan
+  })
+  const all = plans.flatMap(({ changes }) => changes)
+  const isFolder = ({ kind }: Change): boolean => kind === 'remove-empty'
+  return { changes: [...all.filter((change) => !isFolder(change)), ...all.filter(isFolder)], plans }
 }
 
 /** From no deployment to one. */

@@ -5,7 +5,7 @@ import { carryOut } from '../trials.ts'
 import { wholeDeparture } from './departure.ts'
 import { hostView } from './host-view.ts'
 import { requireDeployment } from './service.ts'
-import { transitionChanges } from './transition.ts'
+import { type Transition, transitionsChanges } from './transition.ts'
 
 export interface UninstallResult {
   readonly name: string
@@ -20,18 +20,25 @@ export interface UninstallResult {
  * @throws ForerunError `container-not-found`.
  */
 export async function uninstall(name: string, context: Context): Promise<UninstallResult> {
-  using _lock = await lockHost(`uninstall ${name}`, context, [name])
-  return await uninstallDeployment(requireDeployment(name, context), context)
+  const title = `uninstall ${name}`
+  using _lock = await lockHost(title, context, [name])
+  const [result] = await uninstallDeployments([requireDeployment(name, context)], title, context)
+  return result as UninstallResult
 }
 
-/** As `uninstall`, for a caller that holds the lock. */
-export async function uninstallDeployment(deployment: Deployment, context: Context): Promise<UninstallResult> {
-  const { name } = deployment
-  const from = await wholeDeparture(deployment, context)
-  const { changes, kept } = transitionChanges({ from }, hostView(name, context))
-  for (const path of kept) {
+/** As `uninstall`, of several containers together, for a caller that holds the lock. */
+export async function uninstallDeployments(
+  deployments: readonly Deployment[],
+  title: string,
+  context: Context,
+): Promise<UninstallResult[]> {
+  const names = deployments.map(({ name }) => name)
+  const transitions: Transition[] = []
+  for (const deployment of deployments) transitions.push({ from: await wholeDeparture(deployment, context) })
+  const { changes, plans } = transitionsChanges(transitions, hostView(names, context))
+  for (const path of new Set(plans.flatMap(({ kept }) => kept))) {
     context.emit({ type: 'notice', message: `Will not delete ${path} as it was manually modified.` })
   }
-  await carryOut({ title: `uninstall ${name}`, containers: [name] }, changes, { trial: undefined, context })
-  return { name, kept }
+  await carryOut({ title, containers: names }, changes, { trial: undefined, context })
+  return names.map((name, index) => ({ name, kept: plans[index]?.kept ?? [] }))
 }

@@ -147,7 +147,7 @@ async function switchOver(name: string, request: ParsedUpdate, context: Context)
   for (const message of bundle.notices) context.emit({ type: 'notice', message })
   const from = await singleDeparture(before, context)
   const checkout = planCheckout(bundle, { ...wish, image }, context)
-  const view = hostView(name, context)
+  const view = hostView([name], context)
   const plan = await planDeployment(bundle, image, {
     ...wish,
     checkout,

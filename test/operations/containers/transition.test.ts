@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { PlacedFile } from '../../../src/host/placed-file.ts'
 import type { PlannedFile } from '../../../src/operations/containers/plan-files.ts'
-import { type Arrival, type Departure, transitionChanges } from '../../../src/operations/containers/transition.ts'
+import {
+  type Arrival,
+  type Departure,
+  transitionChanges,
+  transitionsChanges,
+} from '../../../src/operations/containers/transition.ts'
 import { hostInMemory, sha256 } from './host-in-memory.ts'
 
 const root = { uid: 0, gid: 0 }
@@ -129,6 +134,22 @@ const installed = {
   [`${units}/rootfs.mount`]: 'mount',
   [wants]: { target: '../etcd.service' },
 }
+
+describe('the changes of several containers at once', () => {
+  it('remove once what two of them placed, and folders after the files of both', () => {
+    const other = { ...departure, name: 'kube', folders: ['/var/lib/forerun/containers/kube.0'], service: undefined }
+    const { changes, plans } = transitionsChanges([{ from: departure }, { from: other }], hostInMemory(installed))
+    const removed = changes.flatMap((change) => (change.kind === 'remove-file' ? [change.path] : []))
+    assert.deepEqual(removed.length, new Set(removed).size)
+    for (const name of ['etcd', 'kube']) assert.ok(removed.includes(`/var/lib/forerun/containers/${name}`))
+    const kinds = changes.map(({ kind }) => kind)
+    assert.ok(kinds.indexOf('remove-empty') > kinds.lastIndexOf('remove-file'))
+    assert.deepEqual(
+      plans.map(({ kept }) => kept),
+      [[], []],
+    )
+  })
+})
 
 describe('the changes of an uninstallation', () => {
   it('remove what was chosen of its updates before the deployments, so that it can be undone', () => {
