@@ -33,6 +33,8 @@ export async function buildBundle(
     platform: 'node',
     format: 'cjs',
     target: `node${oldestNode}`,
+    // A script of `vm` has only `require`.
+    supported: { 'dynamic-import': false },
     // Names stay: errors tell them.
     minifySyntax: true,
     minifyWhitespace: true,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ForerunError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { namesIn } from '../host/folder-entries.ts'
@@ -38,6 +38,8 @@ export const placeVolume: ChangeKind<'place-volume'> = {
         host.emit({ type: 'notice', message: `Kept ${path}, which has been written to.` })
         return
       }
+      // What it was staged in may have been cleaned up by then.
+      mkdirSync(dirname(staged), { recursive: true, mode: 0o700 })
       renameExclusive(path, staged)
     }
     if (before === undefined) return

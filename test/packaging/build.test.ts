@@ -25,6 +25,12 @@ test('the bundle runs by itself, far from node_modules', () => {
   assert.deepEqual([help.status, help.stderr], [0, ''])
 })
 
+test('what is loaded late is asked for in a way that a script of vm has', () => {
+  for (const name of readdirSync(join(folder, 'lib')).filter((each) => each.endsWith('.cjs'))) {
+    assert.doesNotMatch(readFileSync(join(folder, 'lib', name), 'utf8'), /[^.\w$]import\(/, name)
+  }
+})
+
 test('a Node that is too old is told in one line which one is needed', () => {
   const pretend = join(folder, 'pretend.cjs')
   writeFileSync(

@@ -45,6 +45,14 @@ test('a volume is put in place, and taken away again when the rest fails', async
   assert.equal(existsSync(place), false)
 })
 
+test('a volume is taken away again, too, when what it was staged in is gone by then', async () => {
+  const undo = await make(placing())
+  rmSync(join(folder, '.forerun-volumes-x'), { recursive: true })
+  await undo()
+  assert.equal(existsSync(place), false)
+  assert.ok(existsSync(join(staged, 'sub/file')))
+})
+
 test('an empty folder that was there comes back with its owner and mode', async () => {
   mkdirSync(place)
   chownSync(place, 7, 8)
