@@ -19,7 +19,7 @@ export function tryLock(fd: number): boolean {
   const LOCK_NB = 4
   const EWOULDBLOCK = 11
   if (calls().flock(fd, LOCK_EX | LOCK_NB) === 0) return true
-  if (koffi.errno() === EWOULDBLOCK) return false
+  if (errno === EWOULDBLOCK) return false
   throw systemError('flock')
 }
 
@@ -46,7 +46,7 @@ export function removeExtendedAttribute(path: Buffer, name: Buffer): void {
   const ENODATA = 61
   const EOPNOTSUPP = 95
   if (calls().lremovexattr(terminated(path), terminated(name)) === 0) return
-  if (![ENODATA, EOPNOTSUPP].includes(koffi.errno())) throw systemError('lremovexattr', path)
+  if (![ENODATA, EOPNOTSUPP].includes(errno)) throw systemError('lremovexattr', path)
 }
 
 /** As `setExtendedAttribute`, for an open file: fsetxattr(2). */
@@ -91,7 +91,7 @@ export function seekDataOrHole(fd: number, offset: number, what: 'data' | 'hole'
   const ENXIO = 6
   const found = calls().lseek(fd, offset, SEEK[what])
   if (found >= 0) return found
-  if (koffi.errno() === ENXIO) return undefined
+  if (errno === ENXIO) return undefined
   throw systemError('lseek')
 }
 
@@ -118,7 +118,7 @@ export function copyRange(
   const EINVAL = 22
   const ENOSYS = 38
   const EOPNOTSUPP = 95
-  if ([EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].includes(koffi.errno())) return undefined
+  if ([EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].includes(errno)) return undefined
   throw systemError('copy_file_range')
 }
 
@@ -150,7 +150,7 @@ export function renameExclusive(from: string, to: string): void {
   const source = Buffer.from(`${from}\0`)
   const result = calls().renameat2(AT_FDCWD, source, AT_FDCWD, Buffer.from(`${to}\0`), RENAME_NOREPLACE)
   // NFS and ZFS before 2.2 do not have the flag.
-  if (result !== 0 && [EINVAL, ENOSYS].includes(koffi.errno())) renameWithoutFlag(from, to)
+  if (result !== 0 && [EINVAL, ENOSYS].includes(errno)) renameWithoutFlag(from, to)
   else check('renameat2', result, Buffer.from(to))
 }
 
@@ -190,8 +190,8 @@ function loadLibc() {
   const libc = koffi.load('libc.so.6')
   type Call<Arguments extends unknown[]> = (...args: Arguments) => number
   const declare = <Arguments extends unknown[]>(declaration: string): Call<Arguments> =>
-    libc.func(declaration) as Call<Arguments>
-  return {
+    keepingErrno(libc.func(declaration) as Call<Arguments>)
+  const libcCalls = {
     syncfs: declare<[number]>('int syncfs(int fd)'),
     flock: declare<[number, number]>('int flock(int fd, int operation)'),
     utimensat: declare<[number, Buffer, BigInt64Array, number]>(
@@ -222,6 +222,23 @@ function loadLibc() {
       'int renameat2(int olddirfd, const void *oldpath, int newdirfd, const void *newpath, unsigned int flags)',
     ),
   }
+  // A first failure, of which nothing has to be known: what keeps the error is compiled by then.
+  libcCalls.flock(-1, 0)
+  return libcCalls
+}
+
+let errno = 0
+
+/**
+ * What a call failed with is read at once: V8 makes calls of its own while it compiles or collects garbage, and a futex(2) that does
+ * not wait leaves EAGAIN.
+ */
+function keepingErrno<Arguments extends unknown[]>(call: (...args: Arguments) => number) {
+  return (...args: Arguments): number => {
+    const result = call(...args)
+    if (result < 0) errno = koffi.errno()
+    return result
+  }
 }
 
 /** The encoding of glibc's makedev(3). */
@@ -246,7 +263,6 @@ function check(syscall: string, result: number, path?: Buffer): void {
 }
 
 function systemError(syscall: string, path?: Buffer): NodeJS.ErrnoException {
-  const errno = koffi.errno()
   const code = getSystemErrorName(-errno)
   const name = path === undefined ? '' : ` '${path.toString()}'`
   return Object.assign(new Error(`${code}: ${syscall}${name}`), {

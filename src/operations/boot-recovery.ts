@@ -22,13 +22,17 @@ export function armBootRecovery(paths: HostPaths): void {
   syncDirectory(paths.units)
 }
 
-/** Boots have nothing to do any more. Repeatable. */
+/** Boots have nothing to do any more, also after a power cut at once. May be repeated. */
 export function disarmBootRecovery(paths: HostPaths): void {
+  if (!existsSync(join(paths.units, unit))) return
   for (const link of linksOf(paths)) {
     rmSync(link, { force: true })
     removeIfEmpty(dirname(link))
+    if (existsSync(dirname(link))) syncDirectory(dirname(link))
   }
+  // The unit goes last: while it is there, links may be.
   rmSync(join(paths.units, unit), { force: true })
+  syncDirectory(paths.units)
 }
 
 /** A boot wants it; one that is assessed requires it (systemd.special(7), `boot-complete.target`). */
@@ -37,8 +41,6 @@ function linksOf({ units }: HostPaths): string[] {
 }
 
 function removeIfEmpty(folder: string): void {
-  // Of what is not there a file system that is read-only says that it is read-only.
-  if (!existsSync(folder)) return
   try {
     rmdirSync(folder)
   } catch (error) {
