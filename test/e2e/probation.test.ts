@@ -359,7 +359,7 @@ describe('a power cut', () => {
       'mkdir -p /etc/systemd/system/multi-user.target.wants; ln -s /lib/systemd/system/boot-complete.target /etc/systemd/system/multi-user.target.wants/',
     )
     await rebootIntoFailure()
-    await until('it is judged', async () => (await lab.property('forerun-recover', 'ActiveState')) !== 'activating', {
+    await until('it is judged', async () => (await lab.property('forerun-recover', 'ActiveState')) === 'failed', {
       seconds: 60,
     })
     assert.equal(await lab.property('forerun-recover', 'Result'), 'exit-code')

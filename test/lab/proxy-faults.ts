@@ -10,7 +10,7 @@ export function cut({ at, reset = false }: { at: number; reset?: boolean }): Fau
     await sendUpTo(exchange, await exchange.upstream(), at)
     if (!reset) return void exchange.socket.end()
     // A reset throws away what is still on its way, and the bytes that were sent would not be those that arrived.
-    await sleep(1500)
+    await sleep(700)
     exchange.socket.resetAndDestroy()
   }
 }
