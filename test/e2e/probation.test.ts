@@ -10,7 +10,7 @@ import { changesSince, type InstalledHost, installedHost, until } from './instal
 /** A new version is on trial until its service has stayed up: nobody waits for that, and nobody has to be there for it. */
 let lab: InstalledHost
 let untouched: Snapshot
-const settle = 6
+const settle = 8
 
 before(async () => {
   lab = await installedHost({ settle, disks: { '/var/lib/forerun': 'tmpfs' } })
