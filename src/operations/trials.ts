@@ -70,7 +70,7 @@ export async function judgeOwn(open: OpenTrial, context: Context): Promise<void>
   try {
     await bringUp(trialTerms(open.trial, context), begin, context)
   } catch (error) {
-    // An interruption, or a systemd that is away, says nothing of the version.
+    // An interruption says nothing of the version.
     const isRefused = error instanceof ForerunError && error.code === 'systemd'
     await conclude(open, { isUp: false, isRefused }, context)
     throw error

@@ -5,7 +5,9 @@ import { describe, test } from 'node:test'
 import { type BundleInput, prepareBundle } from '../../src/bundle/bundle.ts'
 import { defaultCapabilities } from '../../src/bundle/default-isolation.ts'
 import { defaultSeccomp } from '../../src/bundle/default-seccomp.ts'
+import { formatJson } from '../../src/bundle/json-text.ts'
 import { type PrivilegedService, servicePrivileges } from '../../src/bundle/privileges.ts'
+import { readRenderedConfiguration } from '../../src/bundle/runtime-configuration.ts'
 import type { RuntimeConfiguration } from '../../src/bundle/runtime-schema.ts'
 import { imageConfiguration, imageFiles } from './image-in-memory.ts'
 
@@ -23,16 +25,20 @@ const harmless = {
   },
 }
 
+function parsed(configuration: object): RuntimeConfiguration {
+  return readRenderedConfiguration(formatJson(configuration), 'config.json')
+}
+
 /** `KEY`, or `! KEY` for power over the host, of what one change to a harmless service gives. */
 function given(change: object, more: Partial<PrivilegedService> = {}): string[] {
   const { process = {}, linux = {}, ...rest } = change as Record<string, object>
-  const configuration = {
+  const configuration = parsed({
     ...harmless,
     process: { ...harmless.process, ...process },
     linux: { ...harmless.linux, ...linux },
     ...rest,
-  } as unknown as RuntimeConfiguration
-  const before = new Set(keys(harmless as unknown as RuntimeConfiguration, {}))
+  })
+  const before = new Set(keys(parsed(harmless), {}))
   return keys(configuration, more).filter((key) => !before.has(key))
 }
 
@@ -345,7 +351,7 @@ test('the slot of a deployment and secrets of the user are told nowhere', () => 
     const text = `[Service]\nWorkingDirectory=/c/app.${slot}\nExecStart=/usr/bin/runc run app\nExecStop=/bin/tell /c/app.${slot}/x "${secret} %%"`
     const secrets = new Map([['WORD', `${secret} %`]])
     const mounts = [{ destination: '/x', type: 'bind', source: `/c/app.${slot}/data`, options: ['rw'] }]
-    const configuration = { ...harmless, mounts } as unknown as RuntimeConfiguration
+    const configuration = parsed({ ...harmless, mounts })
     return servicePrivileges({
       name: 'app',
       folder: `/c/app.${slot}`,

@@ -90,8 +90,8 @@ test('an image with power over the host is told so before anything is installed,
 })
 
 test('a container is told by the same words, and after an update to the same image they have not changed', async () => {
-  await lab.shell('mkdir -p /run; touch /run/docker.sock; printf hush >/root/word')
-  const installing = ['--accept-privileges', '--set-file', 'WORD=/root/word', `${lab.registry.address}/mighty`]
+  await lab.shell('mkdir -p /run; touch /run/docker.sock; printf hush >/srv/word')
+  const installing = ['--accept-privileges', '--set-file', 'WORD=/srv/word', `${lab.registry.address}/mighty`]
   await lab.must('install', '--now', ...installing)
   const info = async () => (await lab.must<ContainerInspection>('containers', 'info', '--json', 'mighty')).json
   const before = await info()
@@ -114,11 +114,11 @@ test('a container is told by the same words, and after an update to the same ima
 
 test('a container whose configuration is damaged is told of all the same', async () => {
   const { folder } = (await lab.must<ContainerInspection>('containers', 'info', '--json', 'mighty')).json
-  await lab.shell(`cp -p ${folder}/config.json /root/kept; echo x >${folder}/config.json`)
+  await lab.shell(`cp -p ${folder}/config.json /srv/kept; echo x >${folder}/config.json`)
   const { json, stderr } = await lab.must<ContainerInspection>('containers', 'info', '--json', 'mighty')
   assert.equal(json.privileges, null)
   assert.match(stderr, /What mighty may do is not known: /)
-  await lab.shell(`cp -p /root/kept ${folder}/config.json`)
+  await lab.shell(`cp -p /srv/kept ${folder}/config.json`)
 })
 
 test('an update that takes more stops with the list, unless that is accepted; what shrinks is told', async () => {

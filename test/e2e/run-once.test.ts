@@ -109,9 +109,9 @@ for (const [signal, status] of [
 
 test('Ctrl-C at a terminal reaches the command', async () => {
   const trap = 'trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.1; done'
-  await lab.shell(`printf '%s' '${trap}' >/root/trap`)
+  await lab.shell(`printf '%s' '${trap}' >/srv/trap`)
   const typed =
-    '(sleep 3; printf "\\003"; sleep 1) | script -qec "forerun run tools sh -c \\"$(cat /root/trap | sed s/\\"/\\\\\\\\\\"/g)\\"" /dev/null; echo'
+    '(sleep 3; printf "\\003"; sleep 1) | script -qec "forerun run tools sh -c \\"$(cat /srv/trap | sed s/\\"/\\\\\\\\\\"/g)\\"" /dev/null; echo'
   assert.match(await lab.shell(typed), /up[\s\S]*caught/)
 })
 

@@ -2,34 +2,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hostPaths } from '../../src/host/paths.ts'
 import { placedFiles } from '../../src/operations/placed-files.ts'
-import type { DeploymentInfo } from '../../src/store/deployment.ts'
+import { deploymentInfo } from '../store/deployment-info.ts'
 
 const paths = hostPaths({ store: '/var/lib/forerun/store', containers: '/var/lib/forerun/containers' })
 
 /** As versions wrote it that kept no list of what they placed. */
-const older: DeploymentInfo = {
-  image: 'registry.example.com/etcd:3.5',
-  revision: 'sha256:1',
-  created: 0,
-  values: {},
-  'has-container-service': true,
+const older = deploymentInfo({
   'installed-files': ['/srv/etcd/conf'],
   'installed-files-checksum': { '/srv/etcd/conf': 'abc' },
-  'installed-files-template': [],
-  'rename-installed-files': {},
-  'rpm-installed': null,
-  'system-package': 'no',
-  remote: null,
-  'use-links': true,
-  runtime: '/usr/sbin/runc',
   forerun: {
-    version: '0.1.0',
-    manifest: 'sha256:2',
     directories: ['/srv/etcd'],
-    'tmpfiles-made': [],
     overlay: { 'mount-unit': 'rootfs.mount', kind: 'writable', 'keep-changes': false },
   },
-}
+})
 
 test('what an older version placed is found where it put everything', () => {
   assert.deepEqual(

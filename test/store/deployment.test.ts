@@ -5,25 +5,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { isStillInUse, readDeployment, surveyDeployment } from '../../src/store/deployment.ts'
+import { deploymentInfo } from './deployment-info.ts'
 import { scratch } from './scratch.ts'
 
-const info = {
-  image: 'registry.example/app:1',
-  revision: `sha256:${'0'.repeat(64)}`,
-  created: 1,
-  values: {},
-  'has-container-service': true,
-  'installed-files': [],
-  'installed-files-checksum': {},
-  'installed-files-template': [],
-  'rename-installed-files': {},
-  'rpm-installed': null,
-  'system-package': 'no',
-  remote: null,
-  'use-links': true,
-  runtime: '/bin/runc',
-  forerun: { version: '1', manifest: `sha256:${'1'.repeat(64)}`, 'tmpfiles-made': [] },
-}
+const info = deploymentInfo()
 
 /** Installs a container and removes it again, as transactions do, until it is told to stop. */
 const coming = `

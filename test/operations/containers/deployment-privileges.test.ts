@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import type { ForerunError } from '../../../src/errors.ts'
 import { deploymentPrivileges } from '../../../src/operations/containers/deployment-privileges.ts'
 import type { Deployment, DeploymentInfo } from '../../../src/store/deployment.ts'
+import { deploymentInfo } from '../../store/deployment-info.ts'
 
 const containers = mkdtempSync(join(tmpdir(), 'forerun-privileges-'))
 after(() => rmSync(containers, { recursive: true }))
@@ -27,8 +28,7 @@ function deployed(slot: number, info: Partial<DeploymentInfo['forerun']> = {}): 
   writeFileSync(join(folder, 'tmpfiles-app.conf'), 'R /srv/x\n')
   const values = { WORD: 'hush', MINE: 'mine' }
   const forerun = { secrets: ['WORD', 'MINE'], set: ['WORD'], ...info }
-  const all = { 'has-container-service': true, runtime: '/usr/bin/runc', values, forerun }
-  return { name: 'app', folder, info: all as unknown as DeploymentInfo }
+  return { name: 'app', folder, info: deploymentInfo({ values, forerun }) }
 }
 
 test('a deployment has the same privileges in both slots; no secret of the user is told, those of the image are', () => {

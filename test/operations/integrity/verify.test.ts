@@ -35,6 +35,7 @@ import { objectPath } from '../../../src/store/object.ts'
 import { resolvePath } from '../../../src/tree/resolve.ts'
 import { assembleImage } from '../../lab/image.ts'
 import { packLayer } from '../../lab/layer.ts'
+import { deploymentInfo } from '../../store/deployment-info.ts'
 import { scratch } from '../../store/scratch.ts'
 import { type CountedSource, contextIn, countedSource } from '../image-source.ts'
 
@@ -106,23 +107,7 @@ async function deploy(container: string, manifest: string, context: Context): Pr
         ],
       },
     },
-    info: {
-      image: name,
-      revision: record.id,
-      created: 0,
-      values: {},
-      'has-container-service': true,
-      'installed-files': [],
-      'installed-files-checksum': {},
-      'installed-files-template': [],
-      'rename-installed-files': {},
-      'rpm-installed': null,
-      'system-package': 'no',
-      remote: null,
-      'use-links': true,
-      runtime: 'runc',
-      forerun: { version: '0', manifest, files: [], 'tmpfiles-made': [] },
-    },
+    info: deploymentInfo({ image: name, revision: record.id, forerun: { manifest, files: [] } }),
   }
   await using staged = await stageDeployment(plan, context)
   renameSync(staged.folder, join(containers, `${container}.0`))
